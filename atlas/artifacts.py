@@ -1,0 +1,173 @@
+"""Files between the stages of a build: code shards and tables, each with its checksum.
+
+A file is written beside its place and renamed when it is complete; its record (rows, SHA-256)
+is written after it. So a file with a record is whole, and a stage that is run again keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atlas.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+SHARD_FORMAT = 1
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as hex, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, atomically."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def write_table(path: Path, table: pa.Table) -> dict[str, Any]:
+    """Write a Parquet file atomically; return its record ``{"rows", "sha256"}``."""
+    import pyarrow.parquet as pq
+
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial, compression="zstd")
+    record = {"rows": table.num_rows, "sha256": file_sha256(partial)}
+    partial.replace(path)
+    return record
+
+
+@dataclass(frozen=True)
+class CodeShard:
+    """Sparse SAE codes of some whole documents: a compressed sparse row matrix.
+
+    A row is an unmasked token position; rows are in document order, then position order.
+
+    Attributes
+    ----------
+    indptr
+        int64 ``[rows + 1]``.
+    index
+        int32 ``[nnz]``, latent indices, ascending within a row.
+    value
+        float32 ``[nnz]``, activations, all > 0.
+    document
+        int32 ``[rows]``, index of the document in the corpus.
+    position
+        int32 ``[rows]``, token position in the document, from 0.
+    token
+        int32 ``[rows]``, token id at that position.
+    """
+
+    indptr: NDArray[np.int64]
+    index: NDArray[np.int32]
+    value: NDArray[np.float32]
+    document: NDArray[np.int32]
+    position: NDArray[np.int32]
+    token: NDArray[np.int32]
+
+    @property
+    def rows(self) -> int:
+        """Number of unmasked positions."""
+        return len(self.document)
+
+
+_ARRAYS = ("indptr", "index", "value", "document", "position", "token")
+
+
+def write_shard(path: Path, shard: CodeShard, *, identity: dict[str, str]) -> None:
+    """Write a shard and, after it, its record (``.json`` beside it).
+
+    Parameters
+    ----------
+    path
+        File to write, ``*.safetensors``.
+    shard
+        The codes.
+    identity
+        What the codes were made from (model, hook, SAE hash, corpus hash ...). A reader that
+        expects another identity refuses the shard.
+    """
+    from safetensors.numpy import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: np.ascontiguousarray(getattr(shard, name)) for name in _ARRAYS}, partial)
+    record = {
+        "format": SHARD_FORMAT,
+        "identity": identity,
+        "rows": shard.rows,
+        "nnz": len(shard.index),
+        "sha256": file_sha256(partial),
+    }
+    partial.replace(path)
+    write_json(path.with_suffix(".json"), record)
+
+
+def shard_is_done(path: Path, identity: dict[str, str]) -> bool:
+    """Whether a shard and its record are there; raises `ArtifactError` for another identity."""
+    record = path.with_suffix(".json")
+    if not (path.is_file() and record.is_file()):
+        return False
+    _check_identity(path, json.loads(record.read_text()), identity)
+    return True
+
+
+def read_shard(path: Path, *, identity: dict[str, str]) -> CodeShard:
+    """Read a shard; raises `ArtifactError` where it is damaged or made from something else."""
+    from safetensors.numpy import load_file
+
+    record_path = path.with_suffix(".json")
+    if not (path.is_file() and record_path.is_file()):
+        raise ArtifactError(f"Code shard {path} is missing.", hint="Run the build again.")
+    record = json.loads(record_path.read_text())
+    _check_identity(path, record, identity)
+    if file_sha256(path) != record["sha256"]:
+        raise ArtifactError(
+            f"Code shard {path} is damaged: its checksum differs from its record.",
+            hint=f"Delete {path.name} and {record_path.name} and run the build again; only this "
+            "shard is computed anew.",
+        )
+    arrays = load_file(path)
+    return CodeShard(**{name: arrays[name] for name in _ARRAYS})
+
+
+def _check_identity(path: Path, record: dict[str, Any], identity: dict[str, str]) -> None:
+    if record.get("format") != SHARD_FORMAT:
+        raise ArtifactError(
+            f"Code shard {path} has format {record.get('format')}, this version reads "
+            f"{SHARD_FORMAT}.",
+            hint="Delete the build's folder `codes` and build again.",
+        )
+    differing = [key for key in identity if record["identity"].get(key) != identity[key]]
+    if differing:
+        key = differing[0]
+        raise ArtifactError(
+            f"Code shard {path} was made with {key} = {record['identity'].get(key)!r}, this build "
+            f"has {identity[key]!r}.",
+            hint="Delete the build's folder `codes` and build again.",
+        )
+
+
+def concatenate(shards: list[CodeShard]) -> CodeShard:
+    """Join shards, in order, into one."""
+    offsets = np.cumsum([0, *(len(shard.index) for shard in shards)])
+    pointers = [shard.indptr[1:] + offset for shard, offset in zip(shards, offsets, strict=False)]
+    return CodeShard(
+        indptr=np.concatenate([np.zeros(1, np.int64), *pointers]),
+        **{name: np.concatenate([getattr(s, name) for s in shards]) for name in _ARRAYS[1:]},
+    )

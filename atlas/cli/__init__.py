@@ -1,0 +1,51 @@
+"""The command `atlas`: thin wrappers, one module a command group.
+
+Results go to stdout (a table, or JSON with ``--json``), progress and errors to stderr. Exit
+codes: 0 done, 1 failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from atlas.cli import build, db, doctor, models, query
+from atlas.errors import AtlasError
+
+app = typer.Typer(
+    name="atlas",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A graph atlas of the sparse-autoencoder features of language models.",
+)
+app.add_typer(db.app, name="db")
+app.add_typer(models.app, name="models")
+build.register(app)
+doctor.register(app)
+query.register(app)
+
+
+@app.callback()
+def _options(
+    home: Annotated[
+        str | None,
+        typer.Option(help="Folder of this atlas (database, builds); default: $ATLAS_HOME."),
+    ] = None,
+) -> None:
+    if home:
+        os.environ["ATLAS_HOME"] = home
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one line and an exit code."""
+    try:
+        app()
+    except AtlasError as error:
+        sys.stderr.write(f"atlas: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("atlas: interrupted; the same command resumes.\n")
+        raise SystemExit(1) from None

@@ -1,0 +1,184 @@
+"""`atlas query`, `atlas load` and `atlas analyse`.
+
+The subcommands of `atlas query` and their options are made from the headers of the query files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path  # noqa: TC003  (typer reads the annotation)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from atlas.cli.output import print_json, print_table
+from queries.catalogue import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from queries.header import Parameter, QuerySpec
+
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_TYPES: Mapping[str, type] = {"integer": int, "float": float, "boolean": bool}
+
+
+class _QueryGroup(TyperGroup):
+    """Also takes the names of queries with hyphens for underscores."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name.replace("-", "_"))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(load)
+    app.command()(analyse)
+    group = typer.Typer(cls=_QueryGroup, help="Ask the graph; without a name, list the queries.")
+    group.callback(invoke_without_command=True)(_list)
+    for spec in catalogue().values():
+        group.command(spec.name, help=spec.purpose, epilog=spec.example)(_command(spec))
+    app.add_typer(group, name="query")
+
+
+def load(
+    build: Annotated[Path, typer.Argument(help="Folder of a finished build.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Load again; replace a run of the same name.")
+    ] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Load a build into the graph; what is loaded already is left alone."""
+    from atlas.api import Atlas
+    from atlas.progress import reporter
+
+    with Atlas.connect() as atlas:
+        summary = atlas.load(build, force=force, reporter=reporter(quiet=as_json))
+    values = dataclasses.asdict(summary)
+    if as_json:
+        print_json(values)
+    else:
+        rows = [{"table": table, "rows": count} for table, count in summary.rows.items()]
+        state = "loaded" if summary.loaded else "was loaded already"
+        print_table(rows, title=f"{summary.run} {state}")
+
+
+def analyse(
+    run: Annotated[
+        str | None, typer.Argument(help="Key of the run; may be left out if there is one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of Leiden.", min=0)] = 42,
+    top_k: Annotated[
+        int, typer.Option(help="Keep edges among the strongest of both ends.", min=1)
+    ] = 10,
+    as_json: _JSON = False,
+) -> None:
+    """Compute centrality and communities of a run and write them into the graph."""
+    from atlas.api import Atlas
+    from atlas.progress import reporter
+
+    with Atlas.connect() as atlas:
+        summary = atlas.analyse(run, seed=seed, top_k=top_k, reporter=reporter(quiet=as_json))
+    values = dataclasses.asdict(summary)
+    if as_json:
+        print_json(values)
+    else:
+        print_table([{"name": name, "value": value} for name, value in values.items()])
+
+
+def _list(ctx: typer.Context, as_json: _JSON = False) -> None:
+    if ctx.invoked_subcommand is not None:
+        return
+    specs = catalogue().values()
+    if as_json:
+        print_json([dataclasses.asdict(spec) for spec in specs])
+    else:
+        print_table([{"query": spec.name, "purpose": spec.purpose} for spec in specs])
+
+
+def _command(spec: QuerySpec) -> Callable[..., None]:
+    """Return the function of a subcommand, with a signature made from the query's header."""
+
+    def command(**options: Any) -> None:
+        from atlas.api import Atlas
+
+        as_json = options.pop("as_json")
+        with Atlas.connect() as atlas:
+            result = getattr(atlas, spec.name)(**options)
+        if as_json:
+            print_json(result)
+        elif isinstance(result, dict):
+            print_table([{"": name, spec.title: _brief(value)} for name, value in result.items()])
+        else:
+            _print_rows(result, spec)
+
+    options = [_option(parameter) for parameter in spec.parameters]
+    as_json = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_JSON
+    )
+    signature = inspect.Signature([*options, as_json])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return command
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    kind: Any = _TYPES.get(parameter.type, str)
+    choices = f" One of {', '.join(parameter.choices)}." if parameter.choices else ""
+    limits: dict[str, Any] = {}
+    if kind in (int, float):
+        limits = {"min": _as(kind, parameter.minimum), "max": _as(kind, parameter.maximum)}
+    option = typer.Option(help=parameter.meaning + choices, **limits)
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if parameter.required else parameter.default,
+        annotation=Annotated[kind | None if parameter.nullable else kind, option],
+    )
+
+
+def _as(kind: type, limit: float | None) -> Any:
+    return None if limit is None else kind(limit)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]], spec: QuerySpec) -> None:
+    """Print the columns that fit, keys of one SAE without what they have in common."""
+    heads = {str(row["key"]).rpartition("/")[0] for row in rows if "key" in row}
+    title = spec.title
+    shown = [{name: row[name] for name in spec.table} for row in rows]
+    if len(heads) == 1 and "key" in spec.table:
+        head = heads.pop()
+        title = f"{spec.title} ({head}/...)"
+        shown = [
+            {name: row[name][len(head) + 1 :] if name == "key" else row[name] for name in row}
+            for row in shown
+        ]
+    print_table(shown, title=title)
+
+
+def _brief(value: Any) -> Any:
+    """Return a value of a card as text: one line an item of a list."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\n".join(_brief_item(item) for item in value)
+    if isinstance(value, list):
+        return " ".join(item if isinstance(item, str) else str(item) for item in value)
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {_number(item)}" for name, item in value.items())
+    return value
+
+
+def _brief_item(item: Mapping[str, Any]) -> str:
+    if "token" in item:
+        rest = " ".join(
+            _number(item[name]) for name in ("score", "n") if item.get(name) is not None
+        )
+        return f"{json.dumps(item['token'], ensure_ascii=False)} {rest}"
+    return f"{_number(item['activation'])}  [{item['domain'] or '-'}]  {item['text'].strip()}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,216 @@
+"""Which Neo4j the atlas talks to, and the driver for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from atlas.errors import DatabaseError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neo4j import Driver
+
+_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+_CONNECT_SECONDS = 15.0
+_SILENCE = logging.NullHandler()
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """How to reach a Neo4j database.
+
+    Attributes
+    ----------
+    uri
+        Address, such as ``bolt://127.0.0.1:7687`` or ``neo4j+s://<id>.databases.neo4j.io``.
+    username, password
+        Credentials; the password is never part of the representation.
+    database
+        Name of the database.
+    source
+        Where the settings came from: ``arguments``, ``environment`` or ``managed server``.
+    """
+
+    uri: str
+    username: str
+    password: str = field(repr=False)
+    database: str = "neo4j"
+    source: str = "arguments"
+
+
+def resolve_connection(
+    *,
+    uri: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    database: str | None = None,
+    home: str | Path | None = None,
+) -> ConnectionSettings:
+    """Return the settings of the database to use.
+
+    Arguments win over the environment (``NEO4J_URI``, ``NEO4J_USERNAME``, ``NEO4J_PASSWORD``,
+    ``NEO4J_DATABASE``). Where neither names an address, it is the managed server of `home`; its
+    user and password are then its own.
+
+    Raises
+    ------
+    DatabaseError
+        No address is given and the managed server is not running, or no password is given.
+    UsageError
+        The address has no scheme that Neo4j's driver knows.
+    """
+    address = uri or os.environ.get("NEO4J_URI")
+    database = database or os.environ.get("NEO4J_DATABASE")
+    if not address:
+        from atlas.graph.server import ManagedServer
+
+        return ManagedServer(home).connection(database=database)
+    scheme, separator, _ = address.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise UsageError(
+            f"{address!r} is not the address of a Neo4j database.",
+            hint="Write one such as neo4j://host:7687, or neo4j+s://host for TLS.",
+        )
+    password = password or os.environ.get("NEO4J_PASSWORD")
+    if not password:
+        raise DatabaseError(
+            f"No password is given for {address}.", hint="Set NEO4J_PASSWORD (and NEO4J_USERNAME)."
+        )
+    return ConnectionSettings(
+        uri=address,
+        username=username or os.environ.get("NEO4J_USERNAME") or "neo4j",
+        password=password,
+        database=database or "neo4j",
+        source="arguments" if uri else "environment",
+    )
+
+
+def connect(settings: ConnectionSettings) -> Driver:
+    """Return a driver for `settings` that has answered a query. The caller closes it.
+
+    Raises
+    ------
+    DatabaseError
+        The server cannot be reached, refuses the credentials, speaks TLS where the address does
+        not (or the reverse), or has no such database.
+    """
+    from neo4j import GraphDatabase
+    from neo4j.exceptions import DriverError, Neo4jError
+
+    # Else the driver's warnings reach stderr wherever an application has no logging of its own.
+    logging.getLogger("neo4j").addHandler(_SILENCE)
+    driver = GraphDatabase.driver(
+        settings.uri,
+        auth=(settings.username, settings.password),
+        connection_timeout=_CONNECT_SECONDS,
+        connection_acquisition_timeout=4 * _CONNECT_SECONDS,
+        max_transaction_retry_time=30.0,
+    )
+    try:
+        with driver.session(database=settings.database) as session:
+            session.run("RETURN 1").consume()
+    except (DriverError, Neo4jError, OSError, ValueError) as error:
+        driver.close()
+        raise _explain(error, settings) from error
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
+def is_final(error: DatabaseError) -> bool:
+    """Return whether waiting does not help: the server answered, and refused."""
+    from neo4j.exceptions import Neo4jError
+
+    cause = error.__cause__
+    if not isinstance(cause, Neo4jError) or "Unavailable" in (cause.code or ""):
+        return False
+    return not cause.is_retryable()
+
+
+def _explain(error: Exception, settings: ConnectionSettings) -> DatabaseError:
+    """Turn what the driver raised for the first query into one message."""
+    from neo4j.exceptions import AuthError, Neo4jError
+
+    where = f"{settings.uri} ({settings.source})"
+    code = (error.code if isinstance(error, Neo4jError) else None) or ""
+    if "CredentialsExpired" in code:
+        return DatabaseError(
+            f"The password of {settings.username} at {where} has expired.",
+            hint="Change it in Neo4j Browser, then set NEO4J_PASSWORD to the new one.",
+        )
+    if "AuthenticationRateLimit" in code:
+        return DatabaseError(
+            f"{where} refuses logins for a while after too many wrong passwords.",
+            hint="Wait a few seconds, then use the right NEO4J_PASSWORD.",
+        )
+    if isinstance(error, AuthError):
+        return DatabaseError(
+            f"{where} refuses the password of the user {settings.username!r}.",
+            hint=(
+                "Write the password it has into its password file, which `atlas db status` names."
+                if settings.source == "managed server"
+                else "Set NEO4J_USERNAME and NEO4J_PASSWORD to those of that server."
+            ),
+        )
+    if "DatabaseNotFound" in code:
+        return DatabaseError(
+            f"{where} has no database {settings.database!r}.",
+            hint="Set NEO4J_DATABASE to one of those that SHOW DATABASES lists.",
+        )
+    if isinstance(error, Neo4jError):
+        return DatabaseError(f"{where} answers with an error: {error.message}.")
+    return _explain_transport(error, where)
+
+
+def _explain_transport(error: Exception, where: str) -> DatabaseError:
+    """Say why no conversation in Bolt came about."""
+    chain = _causes(error)
+    text = " ".join(str(part) for part in chain)
+    encrypted = "+s" in where.partition("://")[0]
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return DatabaseError(
+            f"The TLS certificate of {where} is not trusted.",
+            hint="For a self-signed certificate write bolt+ssc:// or neo4j+ssc://.",
+        )
+    if "looks like HTTP" in text:
+        return DatabaseError(
+            f"The port of {where} is one for web browsers.",
+            hint="Use the port of Bolt, 7687 at most servers.",
+        )
+    if encrypted and "SSL" in text:
+        return DatabaseError(
+            f"{where} does not speak TLS, which its address asks for.",
+            hint="Write bolt:// or neo4j:// without +s, or turn TLS on at the server.",
+        )
+    if "handshake" in text:
+        return DatabaseError(
+            f"{where} closes the connection before it says anything.",
+            hint=(
+                "Check that the address and port are those of a Neo4j."
+                if encrypted
+                else "It may want TLS (write bolt+s:// or neo4j+s://), or not be a Neo4j."
+            ),
+        )
+    reason = getattr(chain[-1], "strerror", None) or str(chain[-1]) or type(error).__name__
+    return DatabaseError(
+        f"No Neo4j answers at {where}: {reason.splitlines()[0].rstrip(':')}.",
+        hint="Check that it runs, and that the address and port are right.",
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return `error` and what caused it, the deepest last; of a group its first member counts."""
+    chain = [error]
+    while True:
+        inner = error.__cause__ or error.__context__
+        if isinstance(error, BaseExceptionGroup):
+            inner = error.exceptions[0]
+        if inner is None or inner in chain:
+            return chain
+        chain.append(inner)
+        error = inner

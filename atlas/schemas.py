@@ -1,0 +1,115 @@
+"""The tables of a build folder: column names, Arrow types and which columns may be null.
+
+The ingest pipeline writes Parquet files with these schemas and the loader refuses files that
+differ. pyarrow is imported when a schema is asked for, so that reading the atlas does not need it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+FORMAT = 1
+"""Version of the build folder: `format` in `run.json`."""
+
+REQUIRED = ("features", "edges")
+"""Tables every build has."""
+
+OPTIONAL = ("tokens", "feature_tokens", "documents", "contexts", "firings")
+"""Tables a build may leave out; `NEEDS` says which go together."""
+
+NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "edges": ("features",),
+        "feature_tokens": ("features", "tokens"),
+        "contexts": ("documents",),
+        "firings": ("features", "contexts"),
+    }
+)
+"""Tables whose keys a table refers to."""
+
+RELATIONS = ("FIRES_ON", "PROMOTES", "SUPPRESSES")
+"""Values of the column `relation` of the table `feature_tokens`."""
+
+# A name, a type and, after "?", that nulls are allowed. One line a column, in the order written.
+_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "features": """
+            key str; sae str; index int32; n int64; d int64; firing_rate f64
+            mean f64?; max f64?; std f64?; dead bool; dense bool
+            logit_mean f64?; logit_std f64?; logit_skew f64?; logit_kurtosis f64?
+            label str?; label_source str?; top_tokens strs; top_words strs
+            promoted strs; suppressed strs; top_domain str?; top_domain_share f64?
+        """,
+        "edges": """
+            source str; target str; kind str; n int64; d int64; expected f64
+            lift f64?; pmi f64?; npmi f64?; phi f64; phi_max f64?; jaccard f64?
+            p_target_given_source f64?; p_source_given_target f64?
+            z f64?; z_within f64?; p f64?; q f64?
+            rank_source int32; rank_target int32; mutual bool
+        """,
+        "tokens": "key str; token_id int32; text str",
+        "feature_tokens": "feature str; token str; relation str; rank int32; score f64; n int64?",
+        "documents": "key str; domain str?; source str?; title str?; n_tokens int32",
+        "contexts": "key str; document str; position int32; token str; text str; tokens strs",
+        "firings": "feature str; context str; rank int32; activation f64; activations f32s",
+    }
+)
+
+
+@cache
+def tables() -> Mapping[str, pa.Schema]:
+    """Return the schema of every table, by the table's name.
+
+    Returns
+    -------
+    Mapping
+        Name (the file is ``{name}.parquet``) -> `pyarrow.Schema`. A field that is not nullable
+        may hold no nulls. Floating-point columns may hold NaN; the loader stores NaN as absent.
+    """
+    import pyarrow as pa
+
+    types = {
+        "str": pa.string(),
+        "strs": pa.list_(pa.string()),
+        "f32s": pa.list_(pa.float32()),
+        "f64": pa.float64(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "bool": pa.bool_(),
+    }
+
+    def field(text: str) -> pa.Field:
+        name, kind = text.split()
+        return pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?"))
+
+    return MappingProxyType(
+        {
+            name: pa.schema(
+                [field(part) for part in columns.replace("\n", ";").split(";") if part.strip()]
+            )
+            for name, columns in _COLUMNS.items()
+        }
+    )
+
+
+def schema(table: str) -> pa.Schema:
+    """Return the schema of one table, for example ``schema("edges")``.
+
+    Raises
+    ------
+    KeyError
+        If there is no table of that name.
+    """
+    return tables()[table]
+
+
+def file_name(table: str) -> str:
+    """Return the name of a table's file in a build folder."""
+    return f"{table}.parquet"

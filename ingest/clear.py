@@ -1,0 +1,61 @@
+"""Removes what one run put into the graph, in batches, and nothing of other runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from atlas.graph.failures import database_errors
+from atlas.graph.sessions import open_session
+
+if TYPE_CHECKING:
+    import neo4j
+
+_BATCH = 10_000
+
+# Repeated until they find nothing. What other runs also hold (features, tokens, documents,
+# contexts) is kept; features that no run is left for go.
+_STATEMENTS = (
+    "MATCH (c:Community {run: $run}) WITH c LIMIT $batch DETACH DELETE c RETURN count(*) AS n",
+    "MATCH (a:AlgorithmRun {run: $run}) WITH a LIMIT $batch DETACH DELETE a RETURN count(*) AS n",
+    "MATCH ()-[r:CO_OCCURS {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    "MATCH ()-[r:FIRES_ON {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    "MATCH ()-[r:PROMOTES {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    "MATCH ()-[r:SUPPRESSES {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    "MATCH ()-[r:FIRES_IN {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    """
+    MATCH (f:Feature {scored_run: $run}) WITH f LIMIT $batch
+    REMOVE f.scored_run, f.pagerank, f.degree, f.strength, f.betweenness, f.closeness,
+           f.eigenvector, f.community
+    RETURN count(*) AS n
+    """,
+    """
+    MATCH (f:Feature)-[r:FROM_RUN]->(:Run {key: $run}) WITH f, r LIMIT $batch
+    DELETE r
+    WITH f WHERE NOT EXISTS { (f)-[:FROM_RUN]->(other:Run) WHERE other.key <> $run }
+    DETACH DELETE f
+    RETURN count(*) AS n
+    """,
+)
+
+
+def clear_run(driver: neo4j.Driver, run: str, *, database: str | None = None) -> None:
+    """Remove a run's relationships, analysis and features that no other run has.
+
+    The node Run itself stays, as do tokens, documents and contexts. It can be stopped and
+    repeated.
+
+    Raises
+    ------
+    DatabaseError
+        The database fails.
+    """
+
+    def work(tx: neo4j.ManagedTransaction, text: str) -> int:
+        summary = tx.run(text, run=run, batch=_BATCH).consume()
+        changed = summary.counters
+        return changed.nodes_deleted + changed.relationships_deleted + changed.properties_set
+
+    with database_errors(f"Removing the run {run}"), open_session(driver, database) as session:
+        for text in _STATEMENTS:
+            while session.execute_write(work, text):
+                pass

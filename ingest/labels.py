@@ -1,0 +1,103 @@
+"""Short labels of features from what they fire on: tokens first, then context words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
+
+#: A feature whose marking tokens cover less than this share of its firings is named by words.
+MIN_TOKEN_SHARE = 0.15
+
+
+def words_of(text: str) -> set[str]:
+    """Lower-cased words of three letters or more."""
+    return {word.lower() for word in _WORD.findall(text)}
+
+
+class WordBackground:
+    """How common words are among windows of the corpus.
+
+    Parameters
+    ----------
+    windows
+        Texts of windows of about the length of a context, a sample or all.
+    """
+
+    def __init__(self, windows: Iterable[str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.windows = 0
+        for window in windows:
+            self.counts.update(words_of(window))
+            self.windows += 1
+
+    def distinctive(self, contexts: Sequence[str], *, top: int = 8) -> list[str]:
+        """Words that mark `contexts`, the most distinctive first.
+
+        Scored by share of contexts * log2(that share / share of windows), add-one smoothed;
+        a word must stand in two contexts at least.
+        """
+        if not contexts:
+            return []
+        seen: Counter[str] = Counter()
+        for context in contexts:
+            seen.update(words_of(context))
+        scores = {
+            word: (n / len(contexts)) * math.log2((n / len(contexts)) / self._share(word))
+            for word, n in seen.items()
+            if n >= 2
+        }
+        best = sorted(scores, key=lambda word: (-scores[word], word))
+        return [word for word in best if scores[word] > 0][:top]
+
+    def _share(self, word: str) -> float:
+        return (self.counts[word] + 1) / (self.windows + 1)
+
+
+def feature_label(
+    tokens: Sequence[str], shares: Sequence[float], words: Sequence[str], promoted: Sequence[str]
+) -> tuple[str | None, str]:
+    """Name a feature.
+
+    Parameters
+    ----------
+    tokens, shares
+        Marking tokens, the strongest first, and their share of the firings.
+    words
+        Distinctive context words, the strongest first.
+    promoted
+        Promoted tokens, the strongest first; the last resort.
+
+    Returns
+    -------
+    label
+        For example ``disease · syndrome · disorder``; None where nothing is known.
+    source
+        ``tokens``, ``contexts``, ``promoted`` or ``none``.
+    """
+    plain = _distinct(tokens)
+    if plain and sum(shares) >= MIN_TOKEN_SHARE:
+        return " · ".join(plain[:3]), "tokens"
+    if words:
+        return " · ".join(words[:3]), "contexts"
+    if plain:
+        return " · ".join(plain[:3]), "tokens"
+    if promoted:
+        return " · ".join(_distinct(promoted)[:3]), "promoted"
+    return None, "none"
+
+
+def _distinct(tokens: Iterable[str]) -> list[str]:
+    """Drop case, blanks and doubles; show a token of blanks alone as its escape."""
+    out: dict[str, None] = {}
+    for token in tokens:
+        plain = token.strip().lower() or token.encode("unicode_escape").decode().replace(" ", "␣")
+        if plain:
+            out.setdefault(plain)
+    return list(out)

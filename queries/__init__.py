@@ -1,0 +1,1 @@
+"""Read queries of the atlas: Cypher files, and one Python function for each."""

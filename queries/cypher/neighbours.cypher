@@ -1,0 +1,39 @@
+// Title: Neighbours
+// Purpose: Features that fire together with a feature, strongest first by phi.
+// Parameters:
+//   feature: feature -- Key of the feature.
+//   limit: integer 1..10000 = 20 -- Most rows.
+//   mutual: boolean = false -- Only edges among the strongest of both features.
+//   kind: string = token -- Kind of co-occurrence.
+//   run: run? -- Run that the edges are of; by default the run of the feature's numbers.
+// Columns:
+//   key: string -- Key of the neighbour.
+//   label: string -- Its label.
+//   top_tokens: list -- Tokens it fires on most.
+//   kind: string -- Kind of co-occurrence.
+//   n: integer -- Positions where both fire.
+//   npmi: float -- Normalised pointwise mutual information, -1 to 1.
+//   phi: float -- Correlation of the two firings, -1 to 1.
+//   lift: float -- Joint firings divided by those expected by chance.
+//   z: float -- Document-robust z of the joint firings.
+//   q: float -- False discovery rate at which the edge passes.
+//   p_neighbour_given_feature: float -- Share of the feature's firings where the neighbour fires.
+//   p_feature_given_neighbour: float -- Share of the neighbour's firings where the feature fires.
+//   mutual: boolean -- Among the strongest edges of both.
+//   run: string -- Run that the edge is of.
+// Table: key, label, n, npmi, phi, lift, mutual
+// Example:
+//   :param {feature: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', kind: 'token', mutual: false, run: null, limit: 20}
+//   atlas query neighbours --feature 12 --limit 5
+MATCH (f:Feature {key: $feature})-[r:CO_OCCURS {kind: $kind}]-(o:Feature)
+WHERE r.run = coalesce($run, f.run) AND (r.mutual OR NOT $mutual)
+RETURN
+  o.key AS key, o.label AS label, o.top_tokens AS top_tokens, r.kind AS kind,
+  r.n AS n, r.npmi AS npmi, r.phi AS phi, r.lift AS lift, r.z AS z, r.q AS q,
+  CASE WHEN startNode(r) = f THEN r.p_target_given_source ELSE r.p_source_given_target END
+    AS p_neighbour_given_feature,
+  CASE WHEN startNode(r) = f THEN r.p_source_given_target ELSE r.p_target_given_source END
+    AS p_feature_given_neighbour,
+  r.mutual AS mutual, r.run AS run
+ORDER BY phi DESC, key
+LIMIT $limit

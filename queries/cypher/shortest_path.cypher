@@ -1,0 +1,39 @@
+// Title: Shortest path
+// Purpose: A chain of features from one to another, each firing together with the next: of the
+//   shortest chains the one whose weakest link is strongest.
+// Parameters:
+//   a: feature -- Key of the first feature.
+//   b: feature -- Key of the last.
+//   max_hops: integer 1..8 = 6 -- Longest chain, in edges.
+//   min_phi: float -1..1 = 0 -- Weakest edge to use, by phi.
+//   mutual: boolean = true -- Only edges among the strongest of both features.
+//   kind: string = token -- Kind of co-occurrence.
+//   run: run? -- Run that the edges are of; by default the run of the first feature's numbers.
+// Columns:
+//   step: integer -- 0 for the first feature.
+//   key: string -- Key of the feature.
+//   label: string -- Its label.
+//   top_tokens: list -- Tokens it fires on most.
+//   phi: float -- Phi of the edge from the step before.
+//   n: integer -- Positions where it and the step before both fire.
+// Table: step, key, label, phi, n
+// Example:
+//   :param {a: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', b: 'smollm2-135m/blocks.18.hook_resid_pre/topk/40', max_hops: 6, min_phi: 0.0, mutual: true, kind: 'token', run: null}
+//   atlas query shortest_path --a 12 --b 40
+MATCH (a:Feature {key: $a}), (b:Feature {key: $b})
+WHERE a <> b
+WITH a, b, coalesce($run, a.run) AS run
+MATCH path = allShortestPaths((a)-[:CO_OCCURS*..8]-(b))
+WHERE all(r IN relationships(path) WHERE
+  r.run = run AND r.kind = $kind AND r.phi >= $min_phi AND (r.mutual OR NOT $mutual))
+WITH path, [r IN relationships(path) | r.phi] AS phis, [f IN nodes(path) | f.key] AS keys
+WHERE length(path) <= $max_hops
+WITH path, phis, keys, reduce(low = 2.0, x IN phis | CASE WHEN x < low THEN x ELSE low END) AS weakest
+ORDER BY weakest DESC, keys
+LIMIT 1
+UNWIND range(0, length(path)) AS step
+WITH step, nodes(path)[step] AS f,
+     CASE WHEN step > 0 THEN relationships(path)[step - 1] END AS r
+RETURN
+  step, f.key AS key, f.label AS label, f.top_tokens AS top_tokens, r.phi AS phi, r.n AS n
+ORDER BY step
