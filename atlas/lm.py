@@ -213,7 +213,7 @@ class LanguageModel:
         C++ compiler must be installed.
         """
         for block in self.blocks[:depth]:
-            block.forward = torch.compile(block.forward, dynamic=True)  # type: ignore[method-assign]
+            block.forward = torch.compile(block.forward, dynamic=True)
 
     @torch.inference_mode()
     def residuals(self, tokens: torch.Tensor, hooks: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -295,11 +295,12 @@ class LanguageModel:
         torch.Tensor
             float32 ``[d_model, vocabulary]``, on the CPU.
         """
-        head = self.hf_model.get_output_embeddings().weight.detach().float().cpu()
+        head: torch.Tensor = self.hf_model.get_output_embeddings().weight.detach().float().cpu()
         for path in ("norm", "ln_f", "final_layer_norm", "decoder.final_layer_norm"):
             norm = getattr(self.hf_model.base_model, path, None)
             if norm is not None and getattr(norm, "weight", None) is not None:
-                return (head * norm.weight.detach().float().cpu()).T
+                gain: torch.Tensor = norm.weight.detach().float().cpu()
+                return (head * gain).T
         return head.T
 
     @contextmanager

@@ -22,6 +22,7 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
 
 class Advance(Protocol):
@@ -43,7 +44,13 @@ class Reporter(Protocol):
 
 class _Step(Protocol):
     def __enter__(self) -> Advance: ...
-    def __exit__(self, *exc: object) -> bool | None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None: ...
 
 
 class SilentReporter:

@@ -139,7 +139,7 @@ class TrainRecipe(_Strict):
         return value
 
 
-_R = TypeVar("_R", bound=_Strict)
+_R = TypeVar("_R", BuildRecipe, TrainRecipe)
 
 
 def load_build_recipe(path: str | Path) -> BuildRecipe:
@@ -209,11 +209,10 @@ def _with_absolute_sources(recipe: _R, folder: Path) -> _R:
 
     update: dict[str, Any] = {}
     for field in ("corpus", "sae"):
-        sections = getattr(recipe, field, [])
         update[field] = [
             s.model_copy(update={"source": absolute(s.source)}) if hasattr(s, "source") else s
-            for s in sections
+            for s in getattr(recipe, field)
         ]
-    model = recipe.model
-    update["model"] = model.model_copy(update={"name": absolute(model.name)})
+    name = recipe.model.name
+    update["model"] = recipe.model.model_copy(update={"name": absolute(name)})
     return recipe.model_copy(update=update)

@@ -127,4 +127,5 @@ def keep_mask(
     real = (position >= skip_positions) & (position < lengths.to(stream.device)[:, None])
     norms = stream.float().norm(dim=-1)
     median = norms[real].median() if bool(real.any()) else norms.new_tensor(0.0)
-    return real & (norms <= sink_ratio * median)
+    keep: torch.Tensor = real & (norms <= sink_ratio * median)
+    return keep

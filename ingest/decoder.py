@@ -73,9 +73,20 @@ def logit_weights(
             top, low = standard.topk(k, dim=-1), (-standard).topk(k, dim=-1)
             columns.append((*moments, top.indices, low.indices, top.values, -low.values))
             advance(min(start + block, len(w_dec)))
-    joined = [torch.cat(parts).cpu().numpy() for parts in zip(*columns, strict=True)]
-    as_float = [joined[i].astype(np.float64) for i in (0, 1, 2, 3, 6, 7)]
-    return LogitWeights(*as_float[:4], joined[4], joined[5], *as_float[4:])
+    parts = [torch.cat(column).cpu().numpy() for column in zip(*columns, strict=True)]
+    mean, std, skew, kurtosis, top_score, low_score = (
+        parts[i].astype(np.float64) for i in (0, 1, 2, 3, 6, 7)
+    )
+    return LogitWeights(
+        mean=mean,
+        std=std,
+        skew=skew,
+        kurtosis=kurtosis,
+        promoted=parts[4],
+        suppressed=parts[5],
+        promoted_score=top_score,
+        suppressed_score=low_score,
+    )
 
 
 def _token_scale(

@@ -88,13 +88,19 @@ def token_lift(codes: CodeShard, d_sae: int, *, top: int = 10, min_count: int = 
     base = np.bincount(row_token, minlength=vocabulary)[counts.indices] / max(codes.rows, 1)
     score = share * np.log2(share / base)
     keep = (score > 0) & (counts.data >= np.minimum(min_count, fired))
-    columns = (feature, counts.indices.astype(np.int64), counts.data, share, score)
-    f, t, n, s, sc = (column[keep] for column in columns)
-    order = np.lexsort((t, -sc, f))
-    f, t, n, s, sc = (column[order] for column in (f, t, n, s, sc))
+    kept = np.flatnonzero(keep)
+    order = kept[np.lexsort((counts.indices[kept], -score[kept], feature[kept]))]
+    f = feature[order]
     rank = np.arange(len(f)) - np.searchsorted(f, f) + 1
-    best = rank <= top
-    return TokenLift(f[best], t[best], rank[best], n[best], s[best], sc[best])
+    best = order[rank <= top]
+    return TokenLift(
+        feature=feature[best],
+        token=counts.indices[best].astype(np.int64),
+        rank=rank[rank <= top],
+        n=counts.data[best],
+        share=share[best],
+        score=score[best],
+    )
 
 
 @dataclass(frozen=True)

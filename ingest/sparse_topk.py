@@ -94,7 +94,7 @@ class _EncodeTopK(torch.autograd.Function):
     """(x [B, d], W_enc [d, d_sae], b_enc, norm [d_sae], k) -> values [B, k], index [B, k]."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: torch.Tensor,
         w_enc: torch.Tensor,
@@ -111,7 +111,7 @@ class _EncodeTopK(torch.autograd.Function):
         return values, index
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor, _: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor, _: Any) -> Any:
         x, w_enc, b_enc, norm, values, index = ctx.saved_tensors
         on = (values > 0).float() * grad
         picked = norm[index]
@@ -141,7 +141,7 @@ class _DecodeTopK(torch.autograd.Function):
     """(coeff [B, k], index [B, k], W_dec [d_sae, d]) -> sum of coeff * W_dec[index] [B, d]."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, coeff: torch.Tensor, index: torch.Tensor, w_dec: torch.Tensor
     ) -> torch.Tensor:
         ctx.save_for_backward(coeff, index, w_dec)
@@ -149,7 +149,7 @@ class _DecodeTopK(torch.autograd.Function):
         return torch.from_numpy(_gather_sum(coeff.numpy(), index.numpy(), w_dec.numpy()))
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
         coeff, index, w_dec = ctx.saved_tensors
         out = grad.contiguous().numpy()
         idx = index.numpy()
@@ -175,9 +175,9 @@ class SparseTopKTrainingSAE(TopKTrainingSAE):
         """Return loss and outputs of one step (see the class for what is in them)."""
         sae_in = self.process_sae_in(step_input.sae_in)
         norm = self.W_dec.norm(dim=-1)
-        values, index = _EncodeTopK.apply(sae_in, self.W_enc, self.b_enc, norm, self.cfg.k)  # type: ignore[no-untyped-call]
+        values, index = _EncodeTopK.apply(sae_in, self.W_enc, self.b_enc, norm, self.cfg.k)
         coeff = values / norm[index]
-        sae_out = _DecodeTopK.apply(coeff, index, self.W_dec) + self.b_dec  # type: ignore[no-untyped-call]
+        sae_out = _DecodeTopK.apply(coeff, index, self.W_dec) + self.b_dec
         mse = (sae_out - step_input.sae_in).pow(2).sum(dim=-1).mean()
         aux = self._dead_latent_loss(step_input, sae_in, sae_out, norm)
         return TrainStepOutput(
@@ -209,7 +209,8 @@ class SparseTopKTrainingSAE(TopKTrainingSAE):
         recons = (acts / norm[dead]) @ self.W_dec[dead]
         residual = (step_input.sae_in - sae_out).detach()
         loss = (recons - residual).pow(2).sum(dim=-1).mean()
-        return self.cfg.aux_loss_coefficient * scale * loss
+        weighted: torch.Tensor = self.cfg.aux_loss_coefficient * scale * loss
+        return weighted
 
 
 class SparseTopKTrainer(SAETrainer[SparseTopKTrainingSAE, TopKTrainingSAEConfig]):
@@ -225,7 +226,8 @@ class SparseTopKTrainer(SAETrainer[SparseTopKTrainingSAE, TopKTrainingSAEConfig]
         """Train to the end under one progress bar."""
         title = f"training {self.sae.cfg.metadata.hook_name}"
         with self.reporter.step(title, self.cfg.total_training_samples) as self._advance:
-            return super().fit()
+            trained: SparseTopKTrainingSAE = super().fit()
+            return trained
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint and mark it complete, so that a resume never takes half of one."""

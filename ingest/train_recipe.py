@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from ingest.harvest import HarvestPlan, harvest
 from ingest.train_sae import load_activations, train
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ingest.blocks import TokenBlock
     from ingest.corpus import Document
 
@@ -84,7 +85,8 @@ def _documents(section: dict[str, Any]) -> list[Document]:
 
 
 def _order(recipe: TrainRecipe, number: int) -> list[int]:
-    return np.random.default_rng(recipe.harvest.seed).permutation(number).tolist()
+    order: list[int] = np.random.default_rng(recipe.harvest.seed).permutation(number).tolist()
+    return order
 
 
 def _harvest(

@@ -12,7 +12,11 @@ from typing import Annotated
 
 import typer
 
-from atlas.cli import build, db, doctor, models, query
+from atlas.cli import build as build_commands
+from atlas.cli import db as db_commands
+from atlas.cli import doctor as doctor_commands
+from atlas.cli import models as models_commands
+from atlas.cli import query as query_commands
 from atlas.errors import AtlasError
 
 app = typer.Typer(
@@ -21,11 +25,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A graph atlas of the sparse-autoencoder features of language models.",
 )
-app.add_typer(db.app, name="db")
-app.add_typer(models.app, name="models")
-build.register(app)
-doctor.register(app)
-query.register(app)
+app.add_typer(db_commands.app, name="db")
+app.add_typer(models_commands.app, name="models")
+build_commands.register(app)
+doctor_commands.register(app)
+query_commands.register(app)
 
 
 @app.callback()

@@ -8,7 +8,7 @@ size d_sae x d_sae is ever held; a block of rows at a time is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -260,13 +260,10 @@ def select(
 ) -> PairSums:
     """Take the pairs marked in `keep` (bool ``[block, d_sae]``) out of a block of sums."""
     r, j = np.nonzero(keep)
-    chosen_i, chosen_f = integers[r, j], floats[r, j]
-    return PairSums(
-        i=(first + r).astype(np.int32),
-        j=j.astype(np.int32),
-        **{name: chosen_i[:, k].copy() for k, name in enumerate(INTEGER_SUMS)},
-        **{name: chosen_f[:, k].copy() for k, name in enumerate(FLOAT_SUMS)},
-    )
+    exact, real = integers[r, j], floats[r, j]
+    sums: dict[str, Any] = {name: exact[:, k].copy() for k, name in enumerate(INTEGER_SUMS)}
+    sums |= {name: real[:, k].copy() for k, name in enumerate(FLOAT_SUMS)}
+    return PairSums(i=(first + r).astype(np.int32), j=j.astype(np.int32), **sums)
 
 
 def join(parts: list[PairSums]) -> PairSums:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import CorpusError
@@ -18,6 +16,8 @@ from ingest.demo_text.prompts import Prompts, Slot, Topic, load_prompts, slots
 from ingest.demo_text.writer import Sampling, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from atlas.lm import LanguageModel
 
 #: Bumped when the script would write other documents from the same prompts, model and seed.
@@ -61,15 +61,15 @@ class Checkpoint:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(settings) + "\n")
             return
-        lines = path.read_text().splitlines()
-        if not lines or json.loads(lines[0]) != settings:
+        head, *rest = [_json(line) for line in path.read_text().split("\n")]
+        if head != settings:
             raise CorpusError(
                 f"{path} holds texts of another seed, model or version of the prompts.",
                 hint="Delete it to start over.",
             )
-        complete = [line for line in lines[1:] if line.endswith("}")]  # a killed run cuts one
-        self.texts = {entry["id"]: entry["raw"] for entry in map(json.loads, complete)}
-        path.write_text("\n".join([lines[0], *complete]) + "\n")
+        complete = [entry for entry in rest if entry is not None]  # a killed run cuts a line
+        self.texts = {entry["id"]: entry["raw"] for entry in complete}
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in (head, *complete)))
 
     def add(self, batch: Sequence[Slot], raws: Sequence[str]) -> None:
         """Append texts to the file."""
@@ -77,6 +77,13 @@ class Checkpoint:
             for slot, raw in zip(batch, raws, strict=True):
                 self.texts[slot.document_id] = raw
                 handle.write(json.dumps({"id": slot.document_id, "raw": raw}) + "\n")
+
+
+def _json(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
 
 
 def write_documents(
@@ -173,7 +180,7 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: Path, *, metadata: dict[
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial, compression="zstd", compression_level=19)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def make_demo_text(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ingest.demo_text.prompts import Slot, content_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 MIN_WORDS = 25
 #: Least share of distinct word trigrams; loops of a small model fall far below it.
@@ -18,8 +21,9 @@ _LIST_ITEM = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*#•>])\s")
 _MARKUP = re.compile(r"[\[\]{}<>|_*#`~\\]|https?:")
 #: The model speaks of its task or of itself instead of the subject.
 _TALK = re.compile(
-    r"\b(?:language model|encyclopedia|magazine|paragraph|article|essay|this (?:text|passage)|chapter"
-    r"|curious reader|dear (?:reader|student)s?|here(?:'s| is) an?|sure,|my|me)\b|^[^.]{0,40}:",
+    r"\b(?:language model|encyclopedia|magazine|paragraph|article|essay|this text"
+    r"|this passage|chapter|curious reader|dear (?:reader|student)s?|here(?:'s| is) an?|sure,|my"
+    r"|me)\b|^[^.]{0,40}:",
     re.IGNORECASE,
 )
 # With the verb, so that "World War I was" passes.
@@ -80,15 +84,12 @@ def fault(raw: str, slot: Slot, accepted: Sequence[str]) -> str | None:
     text = clean(raw)
     if len(words(text)) < MIN_WORDS:
         return "short"
-    if _LIST_ITEM.search(raw) or _MARKUP.search(text) or not text.isascii():
-        return "markup"
-    if not text[0].isupper() or _TALK.search(text) or _FIRST_PERSON.search(text):
-        return "talk"
-    if distinct_share(text) < MIN_DISTINCT or _TWICE.search(text):
-        return "repeats"
-    # The first five letters stand for the stem: "swimming" is met by "swimmers".
-    if not any(word[:5] in text.lower() for word in content_words(slot.subject)):
-        return "off subject"
-    if shared(text, accepted) > MAX_SHARED:
-        return "near duplicate"
-    return None
+    faults = {
+        "markup": _LIST_ITEM.search(raw) or _MARKUP.search(text) or not text.isascii(),
+        "talk": not text[0].isupper() or _TALK.search(text) or _FIRST_PERSON.search(text),
+        "repeats": distinct_share(text) < MIN_DISTINCT or _TWICE.search(text),
+        # The first five letters stand for the stem: "swimming" is met by "swimmers".
+        "off subject": not any(w[:5] in text.lower() for w in content_words(slot.subject)),
+        "near duplicate": shared(text, accepted) > MAX_SHARED,
+    }
+    return next((name for name, found in faults.items() if found), None)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.demo_text.prompts import Slot
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from numpy.typing import NDArray
 
     from atlas.lm import LanguageModel
+    from ingest.demo_text.prompts import Slot
 
 
 @dataclass(frozen=True)

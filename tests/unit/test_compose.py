@@ -44,7 +44,9 @@ def test_password_has_no_default(service: dict[str, Any]) -> None:
 
 def test_data_and_memory_are_set(service: dict[str, Any]) -> None:
     assert "data:/data" in service["volumes"]
-    heap = {service["environment"][f"NEO4J_server_memory_heap_{k}__size"] for k in ("initial", "max")}
+    heap = {
+        service["environment"][f"NEO4J_server_memory_heap_{k}__size"] for k in ("initial", "max")
+    }
     assert heap == {"${NEO4J_HEAP:-1g}"}
     assert service["environment"]["NEO4J_server_memory_pagecache_size"]
 

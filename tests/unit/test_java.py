@@ -65,9 +65,7 @@ def test_explicit_java_that_is_absent_is_not_passed_over(
         find_java()
 
 
-def test_java_home_is_an_explicit_java_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_java_home_is_an_explicit_java_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java = java_that_prints(tmp_path / "jdk" / "bin" / "java", 'openjdk version "21.0.1"')
     monkeypatch.setenv("ATLAS_JAVA", str(tmp_path / "jdk"))
     assert find_java().path == java

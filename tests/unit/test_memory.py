@@ -64,9 +64,7 @@ def test_what_is_there_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("limit", "available"), [("1000000\n", 500_000), ("max\n", None), ("300000\n", 0)]
 )
-def test_limit_of_a_control_group_counts(
-    tmp_path: Path, limit: str, available: int | None
-) -> None:
+def test_limit_of_a_control_group_counts(tmp_path: Path, limit: str, available: int | None) -> None:
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text("600000\n")
     (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 100000\n")

@@ -1,0 +1,66 @@
+"""A managed Neo4j server for the tests that need one.
+
+The jars come from the user's cache; the first run on a machine downloads them. With
+``ATLAS_TEST_HOME`` the server of that home is used (started if need be) and left running, which
+saves its start while developing. Its database is emptied by the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atlas.graph.connection import connect
+from atlas.graph.server import ManagedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from neo4j import Driver
+
+_BATCH = 10_000
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedServer]:
+    """Return a managed server that runs."""
+    kept = os.environ.get("ATLAS_TEST_HOME")
+    managed = ManagedServer(kept or tmp_path_factory.mktemp("atlas-home"))
+    managed.ensure_running()
+    yield managed
+    if not kept:
+        managed.stop()
+
+
+@pytest.fixture(scope="session")
+def driver(server: ManagedServer) -> Iterator[Driver]:
+    """Return a driver of `server`, whatever the database holds."""
+    with connect(server.connection()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clean_driver(driver: Driver) -> Driver:
+    """Return a driver of `server`, whose database is empty: no data, schema or GDS graph."""
+    empty(driver)
+    return driver
+
+
+def empty(driver: Driver) -> None:
+    """Delete all nodes, relationships, constraints, indexes and projected graphs."""
+    names, _, _ = driver.execute_query("CALL gds.graph.list() YIELD graphName AS name RETURN name")
+    for record in names:
+        driver.execute_query("CALL gds.graph.drop($name, false)", name=record["name"])
+    with driver.session() as session:
+        session.run(
+            f"MATCH (n) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF {_BATCH} ROWS"
+        ).consume()
+    for kind, listing in (
+        ("CONSTRAINT", "SHOW CONSTRAINTS YIELD name"),
+        ("INDEX", "SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'"),
+    ):
+        records, _, _ = driver.execute_query(f"{listing} RETURN name")
+        for record in records:
+            driver.execute_query(f"DROP {kind} `{record['name']}` IF EXISTS")

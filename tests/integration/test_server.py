@@ -1,0 +1,281 @@
+"""The managed server for real: start, refuse, crash, recover, stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from atlas.doctor import examine
+from atlas.errors import DatabaseError, ServerError
+from atlas.graph import jars
+from atlas.graph.configure import read_password, read_settings
+from atlas.graph.connection import connect, resolve_connection
+from atlas.graph.process import find_process
+from atlas.graph.server import ManagedServer
+from atlas.graph.status import read_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from neo4j import Driver
+
+pytestmark = pytest.mark.db
+
+
+@pytest.fixture(autouse=True)
+def _no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedServer]:
+    """Return a server that the tests of this module may stop and kill, smaller than the other.
+
+    Its home has a space and a letter beyond ASCII, as homes of users do.
+    """
+    managed = ManagedServer(tmp_path_factory.mktemp("other") / "Ada's átlas home")
+    managed.start(memory="1g")
+    yield managed
+    managed.stop()
+
+
+@pytest.fixture
+def running(own: ManagedServer) -> ManagedServer:
+    own.ensure_running()
+    return own
+
+
+def listening_addresses(pid: int) -> set[str]:
+    connections = psutil.Process(pid).net_connections(kind="tcp")
+    found = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    return {address.removeprefix("::ffff:") for address in found}
+
+
+def test_server_runs_the_locked_pair(server: ManagedServer, driver: Driver) -> None:
+    versions = read_versions(driver, "neo4j")
+    assert (versions.neo4j, versions.gds) == (jars.NEO4J_VERSION, jars.GDS_VERSION)
+    assert versions.edition == "community"
+    status = server.status()
+    assert (status.state, status.neo4j, status.gds) == (
+        "running",
+        *dataclasses.astuple(versions)[::2],
+    )
+    assert status.pid is not None
+    assert listening_addresses(status.pid) == {"127.0.0.1"}
+    assert read_password(server.folder) not in repr(status)
+
+
+def test_browser_is_served_at_the_http_port(server: ManagedServer) -> None:
+    url = server.status().browser
+    assert url is not None
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        page = answer.read().decode()
+    assert answer.status == 200
+    assert "Neo4j Browser" in page
+
+
+@pytest.mark.parametrize("password", ["neo4j", "wrong"])
+def test_another_password_is_refused(server: ManagedServer, password: str) -> None:
+    settings = dataclasses.replace(server.connection(), password=password)
+    with pytest.raises(DatabaseError, match="refuses"):
+        connect(settings)
+
+
+def test_wrong_database_port_and_encryption_are_told_apart(server: ManagedServer) -> None:
+    settings = server.connection()
+    remembered = read_settings(server.folder)
+    assert remembered is not None
+    for changes, said in (
+        ({"database": "nothing"}, "has no database 'nothing'"),
+        ({"uri": f"bolt://127.0.0.1:{remembered.http_port}"}, "port of Bolt"),
+        ({"uri": settings.uri.replace("bolt", "bolt+s")}, "does not speak TLS"),
+        ({"uri": settings.uri.replace("bolt", "neo4j+ssc")}, "does not speak TLS"),
+    ):
+        with pytest.raises(DatabaseError, match=said):
+            connect(dataclasses.replace(settings, **changes))
+
+
+def test_environment_reaches_the_same_server_as_any_other(
+    server: ManagedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = server.connection()
+    monkeypatch.setenv("NEO4J_URI", own.uri.replace("bolt", "neo4j"))
+    monkeypatch.setenv("NEO4J_PASSWORD", own.password)
+    settings = resolve_connection(home=tmp_path)
+    assert settings.source == "environment"
+    with connect(settings) as driver:
+        assert read_versions(driver, settings.database).gds == jars.GDS_VERSION
+
+
+def test_doctor_finds_the_pair(server: ManagedServer) -> None:
+    levels = {check.name: check.level for check in examine(server.home)}
+    assert levels["database"] == "ok"
+    assert levels["Neo4j and GDS versions"] == "ok"
+    assert levels["Neo4j and GDS jars"] == "ok"
+
+
+def test_start_of_a_running_server_changes_nothing(running: ManagedServer) -> None:
+    before = running.status()
+    after = running.start(memory="3g")
+    assert (after.pid, after.memory) == (before.pid, before.memory)
+
+
+def test_two_homes_run_at_once_and_hold_their_own(
+    server: ManagedServer, running: ManagedServer
+) -> None:
+    first, second = server.connection(), running.connection()
+    assert first.uri != second.uri
+    assert first.password != second.password
+    with connect(first) as one, connect(second) as two:
+        one.execute_query("MERGE (:OnlyInTheFirst)")
+        found, _, _ = two.execute_query("MATCH (n:OnlyInTheFirst) RETURN count(n) AS n")
+        one.execute_query("MATCH (n:OnlyInTheFirst) DELETE n")
+    assert found[0]["n"] == 0
+    with pytest.raises(DatabaseError, match="refuses"):
+        connect(dataclasses.replace(second, password=first.password))
+
+
+def test_stop_and_start_keep_data_ports_and_password(running: ManagedServer) -> None:
+    before = running.connection()
+    with connect(before) as driver:
+        driver.execute_query("MERGE (:Kept {value: 42})")
+    assert running.stop() is True
+    assert running.status().state == "stopped"
+    with pytest.raises(DatabaseError, match="atlas db start"):
+        running.connection()
+    # What a reused process id looks like: the record names a process, which is not the server.
+    running.folder.process_file.write_text('{"pid": %d, "started": 1.0}' % os.getpid())
+    assert running.status().state == "stopped"
+    assert running.start().state == "running"
+    assert running.connection() == before
+    with connect(before) as driver:
+        found, _, _ = driver.execute_query("MATCH (n:Kept) RETURN n.value AS value")
+    assert [record["value"] for record in found] == [42]
+
+
+def test_taken_port_is_told_and_another_can_be_chosen(running: ManagedServer) -> None:
+    running.stop()
+    settings = read_settings(running.folder)
+    assert settings is not None
+    with socket.create_server(("127.0.0.1", settings.bolt_port)):
+        with pytest.raises(ServerError, match=f"Port {settings.bolt_port}, .* --bolt-port 0"):
+            running.start()
+        status = running.start(bolt_port=0)
+    assert status.bolt is not None
+    assert not status.bolt.endswith(f":{settings.bolt_port}")
+    with connect(running.connection()) as driver:
+        driver.verify_connectivity()
+
+
+def test_killed_while_writing_it_loses_nothing_acknowledged(running: ManagedServer) -> None:
+    settings = running.connection()
+    with connect(settings) as driver:
+        driver.execute_query("MATCH (n:Written) DETACH DELETE n")
+    acknowledged: list[int] = []
+
+    def write() -> None:
+        with connect(settings) as driver, driver.session() as session:
+            for number in itertools.count():
+                session.run("CREATE (:Written {number: $n})", n=number).consume()
+                acknowledged.append(number)
+
+    def write_until_it_breaks() -> None:
+        with pytest.raises(Exception, match=r".*"):
+            write()
+
+    writer = threading.Thread(target=write_until_it_breaks)
+    writer.start()
+    deadline = time.monotonic() + 120
+    while len(acknowledged) < 200:
+        assert time.monotonic() < deadline
+        assert writer.is_alive()
+        time.sleep(0.05)
+    process = find_process(running.folder)
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    writer.join(timeout=120)
+    assert not writer.is_alive()
+    assert running.status().state == "stopped"
+    assert running.folder.process_file.exists(), "the stale record is what a crash leaves"
+
+    running.start()
+    with connect(running.connection()) as driver:
+        found, _, _ = driver.execute_query("MATCH (n:Written) RETURN n.number AS n ORDER BY n")
+    numbers = [record["n"] for record in found]
+    # The write in flight may have been stored without its acknowledgement; no more than that.
+    assert numbers[: len(acknowledged)] == acknowledged
+    assert len(numbers) - len(acknowledged) in (0, 1)
+
+
+def test_start_that_fails_shows_the_end_of_the_log(running: ManagedServer) -> None:
+    running.stop()
+    store = running.folder.data / "databases" / "store_lock"
+    store.unlink(missing_ok=True)
+    store.mkdir()
+    try:
+        with pytest.raises(ServerError, match="ended while it started") as caught:
+            running.start()
+    finally:
+        store.rmdir()
+    message = str(caught.value)
+    assert str(running.folder.log) in message
+    assert "store_lock" in message
+    assert running.status().state == "stopped"
+    assert running.start().state == "running"
+
+
+def test_java_that_ends_at_once_shows_what_it_printed(
+    running: ManagedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.stop()
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:NoSuchOptionOfJava")
+    with pytest.raises(ServerError, match="NoSuchOptionOfJava|does not say"):
+        running.start()
+    assert running.status().state == "stopped"
+
+
+def test_reset_deletes_the_data_and_starts_again(running: ManagedServer) -> None:
+    before = running.connection()
+    with connect(before) as driver:
+        driver.execute_query("MERGE (:Gone)")
+    assert running.reset() is True
+    assert running.status().state == "running"
+    assert running.connection() == before
+    with connect(before) as driver:
+        found, _, _ = driver.execute_query("MATCH (n) RETURN count(n) AS n")
+    assert found[0]["n"] == 0
+
+
+def test_password_changed_by_hand_is_told(running: ManagedServer) -> None:
+    settings = running.connection()
+    with connect(settings) as driver:
+        driver.execute_query(
+            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
+            old=settings.password,
+            new="another password",
+            database_="system",
+        )
+    with pytest.raises(ServerError, match="runs, but cannot be used"):
+        running.start()
+    status = running.status()
+    assert "refuses" in (status.problem or "")
+    with connect(dataclasses.replace(settings, password="another password")) as driver:
+        driver.execute_query(
+            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
+            old="another password",
+            new=settings.password,
+            database_="system",
+        )
+    assert running.status().state == "running"
