@@ -1,74 +1,29 @@
 """A language model whose residual streams can be read and replaced.
 
-The one module that imports transformer_lens (`atlas.saes` does so for sae_lens). Residual streams come from a plain `transformers` forward pass
-that stops at the deepest hook asked for; TransformerLens supplies the hook names and, where an
-intervention needs them, the hooks.
+The one module that imports transformer_lens (`atlas.saes` does so for sae_lens). Residual
+streams come from a plain `transformers` forward pass that stops at the deepest hook asked for;
+hooks have TransformerLens's names.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from atlas import models
 from atlas.artifacts import file_sha256
 from atlas.errors import ModelError
+from atlas.hooks import HookPoint, editing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-class _StopForwardError(Exception):
-    """Raised inside the forward pass once the deepest hook has been read."""
-
-
-@dataclass(frozen=True)
-class HookPoint:
-    """A residual-stream hook in TransformerLens's naming.
-
-    Attributes
-    ----------
-    name
-        For example ``blocks.18.hook_resid_pre``.
-    layer
-        Index of the block, from 0.
-    after
-        False for ``hook_resid_pre`` (the block's input), True for ``hook_resid_post``.
-    """
-
-    name: str
-    layer: int
-    after: bool
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks that must have run before the hook can be read."""
-        return self.layer + int(self.after)
-
-    @classmethod
-    def parse(cls, name: str) -> HookPoint:
-        """Read a hook's name; raises `ModelError` for anything but a residual-stream hook."""
-        parts = name.split(".")
-        kinds = {"hook_resid_pre": False, "hook_resid_post": True}
-        if (
-            len(parts) != 3
-            or parts[0] != "blocks"
-            or not parts[1].isdigit()
-            or parts[2] not in kinds
-        ):
-            raise ModelError(
-                f"Hook {name!r} is not a residual-stream hook.",
-                hint="Use blocks.N.hook_resid_pre or blocks.N.hook_resid_post.",
-            )
-        return cls(name, int(parts[1]), kinds[parts[2]])
 
 
 def preferred_dtype(device: torch.device) -> torch.dtype:
@@ -87,7 +42,7 @@ def preferred_dtype(device: torch.device) -> torch.dtype:
 
 
 def default_device() -> torch.device:
-    """The first CUDA device, else the CPU."""
+    """Return the first CUDA device, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -233,7 +188,7 @@ class LanguageModel:
         """
         points = [HookPoint.parse(hook) for hook in hooks]
         found: dict[str, torch.Tensor] = {}
-        with self._reading(points, found), suppress(_StopForwardError):
+        with reading(self.blocks, points, found), suppress(StopForwardError):
             self.hf_model.base_model(tokens.to(self.device), use_cache=False)
         return found
 
@@ -263,29 +218,13 @@ class LanguageModel:
         """
         handle = None
         if hook is not None and edit is not None:
-            handle = self._editing(HookPoint.parse(hook), edit)
+            handle = editing(self.blocks, HookPoint.parse(hook), edit)
         try:
             output: torch.Tensor = self.hf_model(tokens.to(self.device), use_cache=False).logits
             return output
         finally:
             if handle is not None:
                 handle.remove()
-
-    def _editing(self, point: HookPoint, edit: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-        block = self.blocks[point.layer]
-        if point.after:
-
-            def after(module: Any, args: Any, out: Any) -> Any:
-                return (edit(out[0]), *out[1:]) if isinstance(out, tuple) else edit(out)
-
-            return block.register_forward_hook(after)
-
-        def before(module: Any, args: Any, kwargs: Any) -> Any:
-            if args:
-                return (edit(args[0]), *args[1:]), kwargs
-            return args, {**kwargs, "hidden_states": edit(kwargs["hidden_states"])}
-
-        return block.register_forward_pre_hook(before, with_kwargs=True)
 
     def unembedding(self) -> torch.Tensor:
         """Weights from the residual stream to logits, final norm's gain folded in.
@@ -302,37 +241,6 @@ class LanguageModel:
                 gain: torch.Tensor = norm.weight.detach().float().cpu()
                 return (head * gain).T
         return head.T
-
-    @contextmanager
-    def _reading(
-        self, points: Sequence[HookPoint], found: dict[str, torch.Tensor]
-    ) -> Iterator[None]:
-        deepest = max(point.depth for point in points)
-        if deepest > self.n_layers:
-            raise ModelError(
-                f"{self.name} has {self.n_layers} blocks; no hook lies at depth {deepest}."
-            )
-        handles = []
-
-        def reader(point: HookPoint) -> Any:
-            def keep(stream: Any) -> None:
-                found[point.name] = stream[0] if isinstance(stream, tuple) else stream
-                if point.depth == deepest and len(found) == len({p.name for p in points}):
-                    raise _StopForwardError
-
-            if point.after:
-                return self.blocks[point.layer].register_forward_hook(lambda m, i, out: keep(out))
-            return self.blocks[point.layer].register_forward_pre_hook(
-                lambda m, args, kwargs: keep(args[0] if args else kwargs["hidden_states"]),
-                with_kwargs=True,
-            )
-
-        try:
-            handles = [reader(point) for point in sorted(points, key=lambda p: p.depth)]
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 def _resolve(name: str) -> tuple[str, str, str | None]:

@@ -26,7 +26,7 @@ def cache_dir() -> Path:
 
 
 def home_dir(home: str | Path | None = None) -> Path:
-    """Return the folder of one atlas: `home`, else `ATLAS_HOME`, else the platform's data folder."""
+    """Return the folder of an atlas: `home`, else `ATLAS_HOME`, else the user's data folder."""
     explicit = home or os.environ.get("ATLAS_HOME")
     if explicit:
         return Path(explicit).expanduser().resolve()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from atlas.errors import ModelError
-from atlas.lm import HookPoint, default_device
+from atlas.hooks import HookPoint
+from atlas.lm import default_device
 from atlas.shipped import shipped_saes
 
 if TYPE_CHECKING:

@@ -193,7 +193,7 @@ def _firing_table(inputs: FeatureInputs, firings: Firings, keys: list[str]) -> p
 
 
 def _window_activations(inputs: FeatureInputs, firings: Firings) -> list[NDArray[np.float32]]:
-    """The feature's activation at every token of each window; 0 where it does not fire."""
+    """Look up the activation at every token of each window; 0 where it does not fire."""
     codes = inputs.codes
     place = codes.document.astype(np.int64) << 32 | codes.position
     row_of = np.repeat(np.arange(codes.rows), np.diff(codes.indptr))

@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -54,7 +53,7 @@ def harvest(
     *,
     plan: HarvestPlan,
     out: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
     """Run the model over `blocks` and write activations under `out`.
 
@@ -89,7 +88,8 @@ def harvest(
             _write_shard(model, blocks[start : start + plan.shard_blocks], hooks, plan, path)
         for hook, count in json.loads(meta.read_text()).items():
             written[hook] += count
-        progress(max(written.values()), max(wanted.values()))
+        if progress is not None:
+            progress(max(written.values()), max(wanted.values()))
     (out / "harvest.json").write_text(json.dumps({"written": written, "hooks": list(plan.hooks)}))
     return written
 
@@ -112,5 +112,5 @@ def _write_shard(
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
     partial.replace(path)
-    counts = {hook: int(np.int64(tensor.shape[0])) for hook, tensor in tensors.items()}
+    counts = {hook: int(tensor.shape[0]) for hook, tensor in tensors.items()}
     path.with_suffix(".json").write_text(json.dumps(counts))

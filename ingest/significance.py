@@ -129,7 +129,7 @@ def upper_tail(z: Floats) -> Floats:
 
 
 def benjamini_hochberg(p: Floats, tests: int) -> Floats:
-    """Adjusted p (q) of Benjamini and Hochberg (1995) for `p` among `tests` tests.
+    """Adjust p by Benjamini and Hochberg (1995): q for `p` among `tests` tests.
 
     The tests that `p` does not list count with p = 1, which keeps the procedure valid.
 

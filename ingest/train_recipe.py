@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlas.artifacts import write_json
+from atlas.hooks import HookPoint
 from atlas.lm import LanguageModel
 from atlas.progress import Reporter, SilentReporter
 from atlas.recipe import TrainRecipe, digest, load_train_recipe
@@ -118,8 +119,6 @@ def _harvest(
         if tokens > 1.04 * max(wanted.values()):  # masked positions do not count
             break
     if recipe.harvest.compile:
-        from atlas.lm import HookPoint
-
         model.compile_blocks(max(HookPoint.parse(hook).depth for hook in wanted))
     plan = HarvestPlan(
         hooks=tuple(wanted),

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def build(
     recipe: Annotated[str, typer.Argument(help="A TOML recipe, or a shipped one by name (demo).")],
-    load: Annotated[bool, typer.Option(help="Load into Neo4j and analyse, after the tables.")] = True,
+    load: Annotated[bool, typer.Option(help="Load into Neo4j and analyse.")] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an atlas from a recipe: tables, graph, centrality and communities.

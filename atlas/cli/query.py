@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-from pathlib import Path  # noqa: TC003  (typer reads the annotation)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer

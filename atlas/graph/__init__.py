@@ -1,0 +1,1 @@
+"""The graph database: managed server, connection, schema."""

@@ -178,7 +178,7 @@ FLOAT_SUMS = ("bc_t", "abc_t", "bbcc_tt")
 
 
 @numba.njit(parallel=True, cache=True)
-def _rows(
+def _rows(  # noqa: PLR0913, PLR0917 - numba takes arrays, not objects
     first: int,
     integers: NDArray[np.int64],
     floats: NDArray[np.float64],

@@ -114,7 +114,7 @@ def load_prompts(path: Path = PROMPTS_FILE) -> Prompts:
             topics=topics,
             sha256=hashlib.sha256(raw).hexdigest(),
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(
             f"The prompts file {path} cannot be used: {error!r}.",
             hint="Compare it with the prompts.toml that is shipped.",

@@ -1,0 +1,252 @@
+"""Loading: idempotent, resumable after a kill, counted, and without harm to other runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atlas.analysis import analyse
+from atlas.errors import ArtifactError, DatabaseError
+from atlas.graph.reader import DriverReader
+from ingest.build_folder import open_build
+from ingest.load import load
+from ingest.verify import graph_checksum, verify_counts
+from tests.builds import key, planted, write_build
+
+if TYPE_CHECKING:
+    from neo4j import Driver
+
+    from atlas.graph.server import ManagedServer
+
+pytestmark = pytest.mark.db
+
+ROOT = Path(__file__).parents[2]
+BATCH_ROWS = 10
+
+# Loads a build and kills itself, without any clean-up, after some batches.
+LOADER = """
+import os, signal, sys
+from contextlib import contextmanager
+from atlas.api import Atlas
+from ingest.load import load
+
+class Killer:
+    left = int(sys.argv[2])
+    def note(self, line):
+        pass
+    @contextmanager
+    def step(self, title, total=None):
+        def advance(done, total=None):
+            Killer.left -= 1
+            if Killer.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield advance
+
+with Atlas.connect() as atlas:
+    print("connected", flush=True)
+    load(atlas.driver, sys.argv[1], batch_rows=int(sys.argv[3]), reporter=Killer())
+"""
+
+
+def wipe(driver: Driver) -> None:
+    driver.execute_query("MATCH (n) DETACH DELETE n")
+
+
+def count(driver: Driver, text: str, **parameters: object) -> int:
+    return int(DriverReader(driver).read(text, parameters)[0]["n"])
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_build(tmp_path_factory.mktemp("build") / "b")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(driver: Driver, build: Path) -> str:
+    wipe(driver)
+    load(driver, build)
+    return graph_checksum(driver)
+
+
+@pytest.fixture
+def empty_graph(driver: Driver, undisturbed: str) -> Driver:
+    """Return a driver of a database without nodes; the schema stays, which saves its creation."""
+    wipe(driver)
+    return driver
+
+
+def start_loader(server: ManagedServer, build: Path, batches: int) -> subprocess.Popen[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", LOADER, str(build), str(batches), str(BATCH_ROWS)],
+        cwd=ROOT,
+        env=environment | {"ATLAS_HOME": str(server.home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_counts_of_nodes_and_relationships(clean_driver: Driver, build: Path) -> None:
+    summary = load(clean_driver, build)
+    assert summary.loaded
+    reader = DriverReader(clean_driver)
+    nodes = reader.read("MATCH (n) RETURN labels(n)[0] AS label, count(*) AS n")
+    assert {row["label"]: row["n"] for row in nodes} == {
+        "Model": 1,
+        "Sae": 1,
+        "Run": 1,
+        "Migration": 1,
+        "Feature": 26,
+        "Token": 30,
+        "Document": 3,
+        "Context": 12,
+    }
+    relationships = reader.read("MATCH ()-[r]->() RETURN type(r) AS type, count(*) AS n")
+    assert {row["type"]: row["n"] for row in relationships} == {
+        "OF": 1,
+        "IN": 26,
+        "FROM_RUN": 26,
+        "CO_OCCURS": 60,
+        "FIRES_ON": 50,
+        "PROMOTES": 25,
+        "SUPPRESSES": 25,
+        "FIRES_IN": 96,
+        "FROM_DOCUMENT": 12,
+    }
+
+
+def test_properties(driver: Driver, undisturbed: str) -> None:
+    wanted = planted()[1]["edges"][0]
+    edge = DriverReader(driver).read(
+        "MATCH ({key: $a})-[r:CO_OCCURS]->({key: $b}) RETURN properties(r) AS r",
+        {"a": wanted["source"], "b": wanted["target"]},
+    )[0]["r"]
+    expected = {name: wanted[name] for name in wanted if name not in ("source", "target")}
+    sae, low = wanted["source"].rsplit("/", 1)
+    high = wanted["target"].rsplit("/", 1)[1]
+    assert edge == expected | {"run": "synthetic", "key": f"synthetic|{sae}|{low}|{high}|token"}
+    dead = DriverReader(driver).read("MATCH (f:Feature {dead: true}) RETURN properties(f) AS f")
+    assert "mean" not in dead[0]["f"]
+    assert "logit_skew" not in dead[0]["f"], "NaN is stored as absent"
+
+
+def test_a_second_load_changes_nothing(empty_graph: Driver, build: Path, undisturbed: str) -> None:
+    assert load(empty_graph, build).loaded
+    assert not load(empty_graph, build).loaded
+    assert graph_checksum(empty_graph) == undisturbed
+    assert load(empty_graph, build, force=True, batch_rows=7).loaded
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_the_checksum_sees_a_change(empty_graph: Driver, build: Path, undisturbed: str) -> None:
+    load(empty_graph, build)
+    empty_graph.execute_query("MATCH (f:Feature {key: $key}) SET f.label = 'other'", key=key(0))
+    assert graph_checksum(empty_graph) != undisturbed
+
+
+@pytest.mark.parametrize("batches", [1, 12, 34])
+def test_a_killed_load_resumes(
+    empty_graph: Driver, server: ManagedServer, build: Path, undisturbed: str, batches: int
+) -> None:
+    loader = start_loader(server, build, batches)
+    loader.communicate(timeout=120)
+    assert loader.returncode == -signal.SIGKILL
+    assert graph_checksum(empty_graph) != undisturbed
+    with pytest.raises(DatabaseError, match="not loaded to its end"):
+        analyse(empty_graph, "synthetic")
+    assert load(empty_graph, build, batch_rows=BATCH_ROWS).loaded
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_a_load_killed_at_any_moment_resumes(
+    empty_graph: Driver, server: ManagedServer, build: Path, undisturbed: str
+) -> None:
+    loader = start_loader(server, build, 10_000)
+    assert loader.stdout is not None
+    assert loader.stdout.readline() == "connected\n"
+    killer = threading.Timer(0.35, loader.kill)
+    killer.start()
+    loader.communicate(timeout=120)
+    killer.cancel()
+    load(empty_graph, build)
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_two_loads_at_once(
+    empty_graph: Driver, server: ManagedServer, build: Path, undisturbed: str
+) -> None:
+    loaders = [start_loader(server, build, 10_000) for _ in range(2)]
+    for loader in loaders:
+        loader.communicate(timeout=180)
+    assert [loader.returncode for loader in loaders] == [0, 0]
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_another_run_stays(empty_graph: Driver, build: Path, tmp_path: Path) -> None:
+    load(empty_graph, build)
+    run, rows = planted("second")
+    other = write_build(tmp_path / "second", run, rows)
+    load(empty_graph, other)
+    rows["edges"] = rows["edges"][:10]
+    changed = write_build(tmp_path / "changed", run, rows)
+    with pytest.raises(DatabaseError, match="holds a run second with other contents"):
+        load(empty_graph, changed)
+    load(empty_graph, changed, force=True)
+    edges = "MATCH ()-[r:CO_OCCURS {run: $run}]->() RETURN count(r) AS n"
+    assert count(empty_graph, edges, run="second") == 10
+    assert count(empty_graph, edges, run="synthetic") == 60
+    assert count(empty_graph, "MATCH (f:Feature) RETURN count(f) AS n") == 26
+    verify_counts(empty_graph, None, open_build(build))
+
+
+def test_a_forced_replacement_is_the_same_as_a_fresh_load(
+    empty_graph: Driver, build: Path, tmp_path: Path
+) -> None:
+    run, rows = planted()
+    rows["edges"] = rows["edges"][5:]
+    rows["edges"][0]["phi"] = 0.99
+    changed = write_build(tmp_path / "changed", run, rows)
+    load(empty_graph, changed)
+    fresh = graph_checksum(empty_graph)
+    wipe(empty_graph)
+    load(empty_graph, build)
+    analyse(empty_graph, "synthetic")
+    load(empty_graph, changed, force=True)
+    assert graph_checksum(empty_graph) == fresh
+
+
+def test_nothing_is_written_of_a_wrong_build(empty_graph: Driver, tmp_path: Path) -> None:
+    run, rows = planted()
+    rows["edges"][-1]["target"] = key(999)
+    with pytest.raises(ArtifactError, match="name a target"):
+        load(empty_graph, write_build(tmp_path / "wrong", run, rows))
+    assert count(empty_graph, "MATCH (n) WHERE NOT n:Migration RETURN count(n) AS n") == 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "table"),
+    [
+        ("MATCH ()-[r:CO_OCCURS]->() WITH r LIMIT 1 DELETE r", "edges"),
+        ("MATCH ()-[r:FIRES_ON]->() WITH r LIMIT 1 DELETE r", "feature_tokens"),
+        ("MATCH ()-[r:FIRES_IN]->() WITH r LIMIT 1 DELETE r", "firings"),
+        ("MATCH (f:Feature)-[r:FROM_RUN]->() WITH r LIMIT 1 DELETE r", "features"),
+        ("MATCH (n:Context) WITH n LIMIT 1 DETACH DELETE n", "contexts"),
+        ("MATCH (n:Document) WITH n LIMIT 1 DETACH DELETE n", "documents"),
+        ("MATCH (n:Token) WITH n LIMIT 1 DETACH DELETE n", "tokens"),
+    ],
+)
+def test_a_lost_row_is_noticed(empty_graph: Driver, build: Path, damage: str, table: str) -> None:
+    load(empty_graph, build)
+    empty_graph.execute_query(damage)
+    # Losing a node also loses what hangs on it, which is checked later or earlier.
+    with pytest.raises(DatabaseError, match=rf"of the \d+ rows of (contexts|{table})\."):
+        verify_counts(empty_graph, None, open_build(build))

@@ -1,0 +1,93 @@
+"""A tiny language model and SAE in the formats of the real ones, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+WORDS = (
+    "the a heart blood lung pumps through body patient doctor has had pain fever court judge "
+    "law trial guilty music song band plays note sings ball team goal wins match of in and . ,"
+).split()
+
+
+def tokenizer(folder: Path) -> None:
+    """Write a word-level tokenizer with BOS."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["<bos>", "<unk>", *WORDS])}
+    base = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    base.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=base, bos_token="<bos>", eos_token="<bos>", unk_token="<unk>"
+    ).save_pretrained(folder)
+
+
+def model(folder: Path, *, family: str = "llama", layers: int = 4) -> Path:
+    """Write a random model of 32 dimensions (family llama or gpt2) with its tokenizer."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    size = len(WORDS) + 2
+    if family == "llama":
+        config = LlamaConfig(
+            vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=layers,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+            bos_token_id=0, eos_token_id=0, initializer_range=0.4,
+        )  # fmt: skip
+        made = LlamaForCausalLM(config)
+    else:
+        config = GPT2Config(
+            vocab_size=size, n_embd=32, n_layer=layers, n_head=4, n_positions=128,
+            bos_token_id=0, eos_token_id=0, initializer_range=0.4,
+        )  # fmt: skip
+        made = GPT2LMHeadModel(config)
+    made.save_pretrained(folder)
+    tokenizer(folder)
+    return folder
+
+
+def sae(folder: Path, *, hook: str = "blocks.2.hook_resid_pre", d_in: int = 32, d_sae: int = 64,
+        k: int = 4, stream: torch.Tensor | None = None) -> Path:  # fmt: skip
+    """Write a TopK SAE; given activations ``[n, d_in]``, latents point at some of them."""
+    from sae_lens.saes.sae import SAEMetadata
+    from sae_lens.saes.topk_sae import TopKSAE, TopKSAEConfig
+
+    torch.manual_seed(1)
+    made = TopKSAE(
+        TopKSAEConfig(
+            d_in=d_in,
+            d_sae=d_sae,
+            k=k,
+            device="cpu",
+            dtype="float32",
+            apply_b_dec_to_input=True,
+            metadata=SAEMetadata(model_name="tiny", hook_name=hook, prepend_bos=True),
+        )
+    )  # fmt: skip
+    if stream is not None:
+        centre = stream.mean(dim=0)
+        rows = stream[torch.randperm(len(stream))[:d_sae]] - centre
+        rows = (
+            torch.cat([rows, torch.randn(d_sae - len(rows), d_in)]) if len(rows) < d_sae else rows
+        )
+        unit = rows / rows.norm(dim=-1, keepdim=True)
+        made.b_dec.data = centre
+        made.W_dec.data = unit
+        made.W_enc.data = unit.T.contiguous()
+    made.save_model(folder)
+    return folder
+
+
+def texts(number: int = 60) -> list[str]:
+    """Short texts on four topics, in a fixed order."""
+    import random
+
+    rng = random.Random(0)
+    topics = [WORDS[2:14], WORDS[14:19], WORDS[19:25], WORDS[25:30]]
+    return [
+        " ".join(rng.choice((*topics[i % 4], "the", "a", "of")) for _ in range(rng.randint(8, 30)))
+        for i in range(number)
+    ]
