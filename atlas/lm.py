@@ -18,7 +18,7 @@ import torch
 from atlas import models
 from atlas.artifacts import file_sha256
 from atlas.errors import ModelError
-from atlas.hooks import HookPoint, editing
+from atlas.hooks import HookPoint, StopForwardError, editing, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -93,7 +93,8 @@ def choose_settings(
         A port is not one, or both are the same.
     """
     known = read_settings(folder)
-    free = _free_ports(folder)
+    fixed = {bolt_port, http_port} | ({known.bolt_port, known.http_port} if known else set())
+    free = (port for port in _free_ports(folder) if port not in fixed)
     if known:
         bolt_port = known.bolt_port if bolt_port is None else bolt_port
         http_port = known.http_port if http_port is None else http_port

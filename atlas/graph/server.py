@@ -40,6 +40,7 @@ from atlas.graph.process import (
     is_alive,
     java_command,
     launch,
+    read_record,
     who_listens,
 )
 from atlas.graph.status import ServerStatus, Versions, read_versions, usage
@@ -56,7 +57,8 @@ STOP_SECONDS = 120.0
 _POLL_SECONDS = 0.5
 _FAILURE_LINES = 15
 # A server that has just opened its port may refuse for a moment what it accepts later.
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 10.0
+_REFUSED_SECONDS = 6.0
 
 
 class ManagedServer:
@@ -168,7 +170,7 @@ class ManagedServer:
         """Return what is known of the server; one that runs is asked for its versions."""
         settings = read_settings(self.folder)
         process = self.process()
-        versions, problem = None, None
+        versions, problem = None, None if process else self._crash()
         if process:
             try:
                 versions = self._ask()
@@ -229,8 +231,20 @@ class ManagedServer:
             source="managed server",
         )
 
+    def _crash(self) -> str | None:
+        """Return what is to be said of a server that is gone, but was not stopped."""
+        record = read_record(self.folder)
+        if record is None:
+            return None
+        return (
+            f"The database (process {record.pid}) ended without being stopped. The next start "
+            "recovers what was written; `atlas db logs` shows the end of its log."
+        )
+
     def _launch(self, settings: ServerSettings, reporter: Reporter) -> psutil.Process:
         """Check all that a start needs, then start the process."""
+        if crash := self._crash():
+            reporter.note(crash)
         java = find_java()
         plan = plan_memory(settings.memory)
         check_memory(plan)
@@ -246,26 +260,26 @@ class ManagedServer:
     def _await(self, process: psutil.Process, *, timeout: float, reporter: Reporter) -> None:
         """Wait until the server answers with its versions."""
         begun = time.monotonic()
-        refused_since: float | None = None
+        refusal: tuple[float, DatabaseError] | None = None
         with reporter.step("Starting Neo4j") as advance:
             while True:
                 try:
                     self._ask()
                     break
                 except DatabaseError as error:
-                    problem, final = error, is_final(error)
-                now = time.monotonic()
+                    now = time.monotonic()
+                    refusal = (refusal or (now, error)) if is_final(error) else None
                 if not is_alive(process):
                     raise self._failure("The database ended while it started.")
-                refused_since = (refused_since or now) if final else None
-                if refused_since and now - refused_since > _PATIENCE_SECONDS:
-                    raise ServerError(f"The database runs, but cannot be used. {problem}")
+                if refusal and now - refusal[0] > _PATIENCE_SECONDS:
+                    raise ServerError(f"The database runs, but cannot be used. {refusal[1]}")
                 if now - begun > timeout:
                     raise self._failure(
                         f"The database (process {process.pid}) does not answer after "
                         f"{timeout:.0f} seconds; `atlas db start` waits on."
                     )
-                time.sleep(_POLL_SECONDS)
+                # Asked often with a wrong password, the server would lock its user out.
+                time.sleep(_REFUSED_SECONDS if refusal else _POLL_SECONDS)
             advance(1, 1)
 
     def _failure(self, what: str) -> ServerError:

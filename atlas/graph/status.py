@@ -22,7 +22,8 @@ class ServerStatus:
     state
         ``stopped``, ``starting`` (its process runs, it does not answer yet) or ``running``.
     problem
-        Why a server whose process runs does not answer; None if it does, or is stopped.
+        Why a server whose process runs does not answer, or that one ended without being stopped;
+        None if all is well.
     home
         Folder of the server.
     bolt, browser

@@ -66,6 +66,16 @@ def test_homes_choose_different_ports(tmp_path: Path) -> None:
     assert len(ports) > 35  # by chance two of 40 among 12,000 may meet
 
 
+def test_a_new_port_is_not_the_other_port(folder: ServerFolder) -> None:
+    first = choose_settings(folder)
+    save_settings(folder, ServerSettings(first.bolt_port, first.http_port))
+    for changed in (choose_settings(folder, bolt_port=0), choose_settings(folder, http_port=0)):
+        assert changed.bolt_port != changed.http_port
+        assert changed != first
+    both = choose_settings(folder, bolt_port=0, http_port=first.bolt_port)
+    assert both.bolt_port not in (first.bolt_port, first.http_port)
+
+
 @pytest.mark.parametrize("ports", [(7687, 7687), (70000, 7474), (-1, 7474)])
 def test_impossible_ports_are_refused(folder: ServerFolder, ports: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="cannot be used"):
