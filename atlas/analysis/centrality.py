@@ -6,6 +6,7 @@ floating-point numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,8 @@ class AlgorithmResult:
 
 
 CENTRALITIES = (
-    # PageRank and eigenvector follow the weights; the others count edges, because a strong
-    # association is no long way, as a weight would make it in a shortest path.
+    # PageRank and strength follow the weights. Shortest paths count edges, because a strong
+    # association is no long way, as a weight would make it.
     Centrality(
         "pagerank",
         "page_rank",
@@ -84,11 +85,9 @@ CENTRALITIES = (
     # a feature of a tiny component does not look central. (Harmonic closeness, the other remedy,
     # gives nearly the same order.)
     Centrality("closeness", "closeness", {"use_wasserman_faust": True}),
-    Centrality(
-        "eigenvector",
-        "eigenvector",
-        {"relationship_weight_property": "phi", "max_iterations": 1000, "tolerance": 1e-8},
-    ),
+    # Unweighted: with weights, GDS divides them by their sum at each feature, and the result is
+    # then the strength over again.
+    Centrality("eigenvector", "eigenvector", {"tolerance": 1e-7}),
 )
 
 _PROCEDURES = {"page_rank": "gds.pageRank"}
@@ -109,15 +108,29 @@ def compute(backbone: Backbone, measure: Centrality) -> AlgorithmResult:
     measure
         One of `CENTRALITIES`.
     """
-    endpoint = getattr(backbone.gds, measure.endpoint)
-    result = endpoint.mutate(
+    parameters = dict(measure.parameters)
+    if measure.property == "eigenvector":
+        parameters["max_iterations"] = eigenvector_iterations(backbone.top_k)
+    result = getattr(backbone.gds, measure.endpoint).mutate(
         backbone.graph,
         mutate_property=measure.property,
         concurrency=CONCURRENCY,
-        **measure.parameters,
+        **parameters,
     )
     name = _PROCEDURES.get(measure.endpoint, f"gds.{measure.endpoint}")
     return describe(name, measure.property, result)
+
+
+def eigenvector_iterations(top_k: int) -> int:
+    """Return how many iterations of the eigenvector's power method GDS can do without overflow.
+
+    GDS passes on a vector that it never scales down, so the vector grows by the largest
+    eigenvalue in each iteration; once its sum of squares passes the range of a float, every score
+    is zero. That eigenvalue is at most the largest degree, which in the backbone is at most
+    `top_k`; one more is allowed for the feature's own score.
+    """
+    half_of_the_range = 150.0
+    return min(1000, int(half_of_the_range / math.log10(top_k + 1.0)))
 
 
 def describe(

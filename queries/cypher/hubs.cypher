@@ -15,7 +15,7 @@
 //   strength: float -- Sum of phi over those edges.
 //   betweenness: float -- Shortest paths through it, unweighted.
 //   closeness: float -- Closeness after Wasserman and Faust, 0 to 1.
-//   eigenvector: float -- Eigenvector centrality weighted by phi.
+//   eigenvector: float -- Eigenvector centrality, unweighted, squares sum to 1.
 //   firing_rate: float -- Share of positions where it fires.
 //   dense: boolean -- Fires on more than a tenth of the positions.
 //   community: string -- Key of its community.
