@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from atlas.errors import ServerError
+from atlas.graph.configure import port_is_free
 from atlas.graph.layout import ServerFolder, write_private
 
 if TYPE_CHECKING:
@@ -191,8 +192,16 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def who_listens(port: int) -> str:
-    """Return a description of the process that listens at the loopback `port`, for a message."""
+def check_port(port: int, *, option: str) -> None:
+    """Raise `ServerError`, naming who has `port` and the option that changes it, if it is taken."""
+    if not port_is_free(port):
+        raise ServerError(
+            f"Port {port}, which this database uses, is taken by {_who_listens(port)}.",
+            hint=f"End that, or choose a free port with `atlas db start {option} 0`.",
+        )
+
+
+def _who_listens(port: int) -> str:
     try:
         for connection in psutil.net_connections(kind="tcp"):
             local = connection.laddr

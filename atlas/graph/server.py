@@ -34,6 +34,7 @@ from atlas.graph.locks import file_lock
 from atlas.graph.logs import tail
 from atlas.graph.memory import check_memory, plan_memory
 from atlas.graph.process import (
+    check_port,
     end,
     find_process,
     find_unrecorded,
@@ -41,7 +42,6 @@ from atlas.graph.process import (
     java_command,
     launch,
     read_record,
-    who_listens,
 )
 from atlas.graph.status import ServerStatus, Versions, read_versions, usage
 from atlas.paths import home_dir
@@ -177,6 +177,7 @@ class ManagedServer:
             except DatabaseError as error:
                 problem = str(error)
         resident, uptime = usage(process)
+        password_file = self.folder.password_file
         return ServerStatus(
             state="stopped" if process is None else "running" if versions else "starting",
             problem=problem,
@@ -185,7 +186,7 @@ class ManagedServer:
             browser=settings.browser if settings else None,
             username=USERNAME,
             database=DATABASE,
-            password_file=_existing(self.folder.password_file),
+            password_file=str(password_file) if password_file.exists() else None,
             memory=settings.memory if settings else None,
             pid=process.pid if process else None,
             resident_mib=resident,
@@ -248,8 +249,8 @@ class ManagedServer:
         java = find_java()
         plan = plan_memory(settings.memory)
         check_memory(plan)
-        _check_port(settings.bolt_port, option="--bolt-port")
-        _check_port(settings.http_port, option="--http-port")
+        check_port(settings.bolt_port, option="--bolt-port")
+        check_port(settings.http_port, option="--http-port")
         installed = install(reporter=reporter)
         ensure_user(self.folder)
         write_configuration(self.folder, installed, settings, plan=plan)
@@ -301,15 +302,3 @@ class ManagedServer:
             reporter.note(f"The database did not stop in {timeout:.0f} seconds and was killed.")
         self.folder.process_file.unlink(missing_ok=True)
         return process is not None
-
-
-def _existing(path: Path) -> str | None:
-    return str(path) if path.exists() else None
-
-
-def _check_port(port: int, *, option: str) -> None:
-    if not port_is_free(port):
-        raise ServerError(
-            f"Port {port}, which this database uses, is taken by {who_listens(port)}.",
-            hint=f"End that, or choose a free port with `atlas db start {option} 0`.",
-        )

@@ -204,3 +204,52 @@ def test_a_build_killed_while_coding_and_while_writing_tables_gives_the_same_fil
     assert not (folder / "run.json").exists()
     result = build(load_build_recipe(inputs / "r.toml"), home=tmp_path)
     assert files(result.folder) == files(undisturbed.folder)
+
+
+@pytest.mark.db
+def test_a_build_killed_anywhere_gives_the_graph_of_an_undisturbed_one(
+    inputs, built, server, clean_driver, tmp_path_factory
+):
+    """Kill the build while it loads and while it analyses, and the database while it loads."""
+    from ingest.verify import graph_checksum
+    from tests.integration.conftest import empty
+
+    _, undisturbed = built
+    database = server.connection().database
+    home = server.home
+    recipe = inputs / "r.toml"
+    summary = build_atlas(recipe, home=home)
+    expected = graph_checksum(clean_driver, database)
+    assert summary["features"] == 64
+    assert files(Path(summary["folder"])) == files(undisturbed.folder)
+    assert graph_checksum(clean_driver, database) == expected
+    build_atlas(recipe, home=home)
+    assert graph_checksum(clean_driver, database) == expected, "a second build changed the graph"
+
+    def holds(query: str):
+        def look() -> bool:
+            records, _, _ = clean_driver.execute_query(query, database_=database)
+            return bool(records[0][0])
+
+        return look
+
+    points = [
+        holds("MATCH (f:Feature) RETURN count(f) > 0"),
+        holds("MATCH ()-[r:CO_OCCURS]->() RETURN count(r) > 0"),
+        holds("MATCH (f:Feature) WHERE f.pagerank IS NOT NULL RETURN count(f) > 0"),
+    ]
+    for ready in points:
+        empty(clean_driver)
+        kill_when(start(inputs, home), ready)
+        build_atlas(recipe, home=home)
+        assert graph_checksum(clean_driver, database) == expected
+
+    empty(clean_driver)
+    process = start(inputs, home)
+    while not points[0]():
+        time.sleep(0.002)
+    os.kill(server.status().pid, signal.SIGKILL)
+    process.wait(timeout=120)
+    server.ensure_running()
+    build_atlas(recipe, home=home)
+    assert graph_checksum(clean_driver, database) == expected

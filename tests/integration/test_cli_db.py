@@ -84,7 +84,9 @@ def test_shell_runs_one_command(home: str) -> None:
 
 
 def test_shell_runs_what_is_piped_in(home: str, clean_driver: Driver) -> None:
-    text = "CREATE (:Piped {n: 1}); // one\nCREATE (:Piped\n{n: 2});\nMATCH (p:Piped) RETURN p.n AS n"
+    text = (
+        "CREATE (:Piped {n: 1}); // one\nCREATE (:Piped\n{n: 2});\nMATCH (p:Piped) RETURN p.n AS n"
+    )
     result = atlas("db", "shell", "--home", home, stdin=text)
     assert result.returncode == 0, result.stderr
     assert "1 nodes created" in result.stdout
