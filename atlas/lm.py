@@ -7,6 +7,7 @@ hooks have TransformerLens's names.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from functools import cached_property
@@ -58,7 +59,7 @@ class LanguageModel:
     tokenizer
         Its fast tokenizer.
     weights_sha256
-        Hash of the weights where they are local, else None.
+        Hash that identifies the weights.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LanguageModel:
         hf_model: PreTrainedModel,
         *,
         tokenizer: PreTrainedTokenizerBase,
-        weights_sha256: str | None = None,
+        weights_sha256: str,
     ) -> None:
         self.name = name
         self.hf_model = hf_model
@@ -118,6 +119,7 @@ class LanguageModel:
                 hint="Give a packaged model (`atlas models list`), a local folder, or a hub name.",
             ) from error
         hf_model = hf_model.to(where).eval().requires_grad_(False)
+        digest = digest or parameter_sha256(hf_model)
         return cls(key, hf_model, tokenizer=tokenizer, weights_sha256=digest)
 
     @property
@@ -255,3 +257,12 @@ def _resolve(name: str) -> tuple[str, str, str | None]:
         digest = file_sha256(weights[0]) if len(weights) == 1 else None
         return str(path), path.resolve().name, digest
     return name, name, None
+
+
+def parameter_sha256(model: torch.nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of a model's parameters, as hex."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -5,7 +5,6 @@ The one module, beside SAELens's trainer in `ingest.sparse_topk`, that imports s
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import torch
 
 from atlas.errors import ModelError
 from atlas.hooks import HookPoint
-from atlas.lm import default_device
+from atlas.lm import default_device, parameter_sha256
 from atlas.shipped import shipped_saes
 
 if TYPE_CHECKING:
@@ -107,12 +106,4 @@ def load_sae(
         raise ModelError(f"SAE {source!r} does not say which hook it reads (metadata.hook_name).")
     default = folder.resolve().name if folder is not None else source.replace(":", "-")
     clean = (name or default).replace("/", "-")
-    return LoadedSae(clean, HookPoint.parse(hook), sae, _parameter_digest(sae), source)
-
-
-def _parameter_digest(sae: SAE[Any]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(sae.state_dict().items()):
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return LoadedSae(clean, HookPoint.parse(hook), sae, parameter_sha256(sae), source)

@@ -7,12 +7,8 @@ command resumes, and another recipe or text never mixes with it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +18,9 @@ from atlas.errors import ArtifactError, CorpusError
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
 from atlas.recipe import digest
-from atlas.schemas import FORMAT, file_name
+from atlas.schemas import file_name
+from ingest.inputs import BuildInputs, TokenTexts
+from ingest.manifest import write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.artifacts import CodeShard
-    from atlas.lm import LanguageModel
     from atlas.recipe import BuildRecipe
     from atlas.saes import LoadedSae
-    from ingest.corpus import Document
-
-#: Bumped when the same recipe gives other tables than before.
-PIPELINE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -59,71 +52,6 @@ class BuildResult:
     run_id: str
     counts: dict[str, int]
     reused: bool
-
-
-class _Inputs:
-    """Model, SAEs and text of a recipe, each loaded when it is first needed."""
-
-    def __init__(self, recipe: BuildRecipe, reporter: Reporter) -> None:
-        self.recipe = recipe
-        self.reporter = reporter
-
-    @cached_property
-    def model(self) -> LanguageModel:
-        from atlas.lm import LanguageModel
-
-        self.reporter.note(f"loading model {self.recipe.model.name}")
-        return LanguageModel.load(self.recipe.model.name)
-
-    @cached_property
-    def saes(self) -> list[LoadedSae]:
-        from atlas.saes import load_sae
-
-        return [load_sae(section.source, name=section.name) for section in self.recipe.sae]
-
-    @cached_property
-    def documents(self) -> list[Document]:
-        from ingest.corpus import read_corpus
-
-        documents: list[Document] = []
-        for section in self.recipe.corpus:
-            corpus = read_corpus(
-                section.source,
-                text_column=section.text_column,
-                domain_column=section.domain_column,
-                id_column=section.id_column,
-                limit=section.limit,
-            )
-            documents.extend(corpus)
-            if corpus.problems:
-                self.reporter.note(corpus.summary())
-        ids = [document.id for document in documents]
-        if len(set(ids)) != len(ids):
-            twice = next(i for i in ids if ids.count(i) > 1)
-            raise CorpusError(
-                f"Document id {twice!r} comes from two corpora of the recipe.",
-                hint="Give the documents distinct ids.",
-            )
-        return documents
-
-    @cached_property
-    def corpus_sha256(self) -> str:
-        total = hashlib.sha256()
-        for d in self.documents:
-            total.update(json.dumps([d.id, d.domain, d.title, d.source, d.text]).encode())
-        return total.hexdigest()
-
-    @property
-    def run_id(self) -> str:
-        """Name and hash of recipe, text, weights and this pipeline's version."""
-        parts = [
-            digest(self.recipe, exclude={"analysis"}),
-            self.corpus_sha256,
-            str(self.model.weights_sha256),
-            *(sae.weights_sha256 for sae in self.saes),
-            str(PIPELINE_VERSION),
-        ]
-        return f"{self.recipe.name}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 
 def build(
@@ -153,7 +81,7 @@ def build(
         What failed, on what, and what to do; finished stages stay.
     """
     told = reporter or SilentReporter()
-    inputs = _Inputs(recipe, told)
+    inputs = BuildInputs(recipe, told)
     folder = home_dir(home) / "builds" / inputs.run_id
     folder.mkdir(parents=True, exist_ok=True)
     done = _finished(folder)
@@ -164,7 +92,7 @@ def build(
     records, tested = _tables(inputs, folder, shards)
     counts = {name.removesuffix(".parquet"): record["rows"] for name, record in records.items()}
     counts |= {"tested_pairs": sum(tested.values())}
-    _write_run(inputs, folder, records=records, counts=counts, figures=figures)
+    write_run(inputs, folder, records=records, counts=counts, figures=figures)
     return BuildResult(folder, inputs.run_id, counts, reused=False)
 
 
@@ -181,7 +109,7 @@ def _finished(folder: Path) -> dict[str, int] | None:
     return dict(run["counts"])
 
 
-def _preflight(inputs: _Inputs, folder: Path) -> dict[str, Any]:
+def _preflight(inputs: BuildInputs, folder: Path) -> dict[str, Any]:
     """Measure each SAE on a sample; kept in ``preflight.json``."""
     from ingest.preflight import measure
 
@@ -201,7 +129,7 @@ def _preflight(inputs: _Inputs, folder: Path) -> dict[str, Any]:
     return figures
 
 
-def _identity(inputs: _Inputs, sae: LoadedSae) -> dict[str, str]:
+def _identity(inputs: BuildInputs, sae: LoadedSae) -> dict[str, str]:
     return {
         "model": f"{inputs.model.name} {inputs.model.weights_sha256}",
         "hook": sae.hook.name,
@@ -211,7 +139,7 @@ def _identity(inputs: _Inputs, sae: LoadedSae) -> dict[str, str]:
     }
 
 
-def _codes(inputs: _Inputs, folder: Path) -> int:
+def _codes(inputs: BuildInputs, folder: Path) -> int:
     from ingest.codes import write_codes
 
     return write_codes(
@@ -225,7 +153,7 @@ def _codes(inputs: _Inputs, folder: Path) -> int:
     )
 
 
-def _read_codes(inputs: _Inputs, folder: Path, sae: LoadedSae, shards: int) -> CodeShard:
+def _read_codes(inputs: BuildInputs, folder: Path, sae: LoadedSae, shards: int) -> CodeShard:
     from ingest.codes import shard_path
 
     identity = _identity(inputs, sae)
@@ -237,7 +165,7 @@ def _read_codes(inputs: _Inputs, folder: Path, sae: LoadedSae, shards: int) -> C
 
 
 def _tables(
-    inputs: _Inputs, folder: Path, shards: int
+    inputs: BuildInputs, folder: Path, shards: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     """Write every table; return their records and the number of tested pairs by SAE."""
     import pyarrow as pa
@@ -249,7 +177,7 @@ def _tables(
     contexts: dict[str, dict[str, Any]] = {}
     tested: dict[str, int] = {}
     tokens: set[int] = set()
-    text = _TextOfTokens(inputs)
+    text = TokenTexts(inputs)
     for sae in inputs.saes:
         codes = _read_codes(inputs, folder, sae, shards)
         tables, pairs, used = _sae_tables(inputs, sae, codes, text)
@@ -273,26 +201,8 @@ def _tables(
     return records, tested
 
 
-class _TextOfTokens:
-    """Token ids of documents and texts of token ids, remembered."""
-
-    def __init__(self, inputs: _Inputs) -> None:
-        self.tokenizer = inputs.model.tokenizer
-        self.documents = inputs.documents
-        self.of = cache(self._of)
-        self.tokens = cache(self._tokens)
-
-    def _of(self, token: int) -> str:
-        return str(self.tokenizer.decode([token]))
-
-    def _tokens(self, document: int) -> list[int]:
-        text = self.documents[document].text
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
-
-
 def _sae_tables(
-    inputs: _Inputs, sae: LoadedSae, codes: CodeShard, text: _TextOfTokens
+    inputs: BuildInputs, sae: LoadedSae, codes: CodeShard, text: TokenTexts
 ) -> tuple[dict[str, pa.Table], int, Any]:
     from ingest.cooccurrence.edges import token_edges
     from ingest.cooccurrence.pairs import index_documents
@@ -339,80 +249,6 @@ def _sae_tables(
         "firings": used.firings,
     }
     return tables, edges.tested, used
-
-
-def _write_run(
-    inputs: _Inputs,
-    folder: Path,
-    *,
-    records: dict[str, dict[str, Any]],
-    counts: dict[str, int],
-    figures: dict[str, Any],
-) -> None:
-    """Write ``run.json``, last: its presence says that the build is finished."""
-    model, recipe = inputs.model, inputs.recipe
-    positions = sum(
-        json.loads(path.read_text())["rows"]
-        for path in sorted((folder / "codes" / inputs.saes[0].name).glob("*.json"))
-    )
-    counts["positions"] = positions
-    run = {
-        "format": FORMAT,
-        "run_id": inputs.run_id,
-        "name": recipe.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe_sha256": digest(recipe),
-        "atlas_version": version("sae-feature-atlas"),
-        "model": {
-            "key": model.name,
-            "d_model": model.d_model,
-            "n_layers": model.n_layers,
-            "weights_sha256": model.weights_sha256,
-            "source": recipe.model.name,
-        },
-        "saes": [
-            {
-                "key": sae.key(model.name),
-                "name": sae.name,
-                "hook": sae.hook.name,
-                "architecture": sae.sae.cfg.architecture(),
-                "d_sae": sae.d_sae,
-                "weights_sha256": sae.weights_sha256,
-                "neuronpedia_id": sae.sae.cfg.metadata.neuronpedia_id,
-            }
-            for sae in inputs.saes
-        ],
-        "corpus": {
-            "name": recipe.name,
-            "documents": len(inputs.documents),
-            "positions": positions,
-            "sha256": inputs.corpus_sha256,
-        },
-        "parameters": _flat(recipe) | _flat_figures(figures),
-        "versions": {
-            name: version(name) for name in ("torch", "transformers", "sae-lens", "numpy", "numba")
-        },
-        "counts": counts,
-        "files": records,
-    }
-    write_json(folder / "run.json", run)
-
-
-def _flat(recipe: BuildRecipe) -> dict[str, Any]:
-    values: dict[str, Any] = {"dtype": "preferred of the device"}
-    for section in ("tokens", "edges", "features"):
-        for key, value in getattr(recipe, section).model_dump().items():
-            values[f"{section}.{key}"] = value
-    return values
-
-
-def _flat_figures(figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        f"preflight.{sae}.{key}": value
-        for sae, values in figures.items()
-        for key, value in values.items()
-        if not isinstance(value, list | tuple)
-    }
 
 
 def latest_build(home: str | Path | None = None) -> Path:

@@ -62,9 +62,9 @@ def load(
     if as_json:
         print_json(values)
     else:
-        rows = [{"table": table, "rows": count} for table, count in summary.rows.items()]
         state = "loaded" if summary.loaded else "was loaded already"
-        print_table(rows, title=f"{summary.run} {state}")
+        table = {"run": summary.run, "state": state, **summary.rows, "seconds": summary.seconds}
+        print_table([{"name": name, "value": value} for name, value in table.items()])
 
 
 def analyse(

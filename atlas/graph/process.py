@@ -161,6 +161,17 @@ def read_record(folder: ServerFolder) -> ProcessRecord | None:
         return None
 
 
+def crash_note(folder: ServerFolder) -> str | None:
+    """Return what is to be said of a server that does not run, yet was not stopped; else None."""
+    record = read_record(folder)
+    if record is None:
+        return None
+    return (
+        f"The database (process {record.pid}) ended without being stopped. The next start "
+        "recovers what was written; `atlas db logs` shows the end of its log."
+    )
+
+
 def end(process: psutil.Process, *, timeout: float) -> bool:
     """Ask `process` to end; after `timeout` seconds end it by force.
 

@@ -35,13 +35,13 @@ from atlas.graph.logs import tail
 from atlas.graph.memory import check_memory, plan_memory
 from atlas.graph.process import (
     check_port,
+    crash_note,
     end,
     find_process,
     find_unrecorded,
     is_alive,
     java_command,
     launch,
-    read_record,
 )
 from atlas.graph.status import ServerStatus, Versions, read_versions, usage
 from atlas.paths import home_dir
@@ -170,7 +170,7 @@ class ManagedServer:
         """Return what is known of the server; one that runs is asked for its versions."""
         settings = read_settings(self.folder)
         process = self.process()
-        versions, problem = None, None if process else self._crash()
+        versions, problem = None, None if process else crash_note(self.folder)
         if process:
             try:
                 versions = self._ask()
@@ -232,19 +232,9 @@ class ManagedServer:
             source="managed server",
         )
 
-    def _crash(self) -> str | None:
-        """Return what is to be said of a server that is gone, but was not stopped."""
-        record = read_record(self.folder)
-        if record is None:
-            return None
-        return (
-            f"The database (process {record.pid}) ended without being stopped. The next start "
-            "recovers what was written; `atlas db logs` shows the end of its log."
-        )
-
     def _launch(self, settings: ServerSettings, reporter: Reporter) -> psutil.Process:
         """Check all that a start needs, then start the process."""
-        if crash := self._crash():
+        if crash := crash_note(self.folder):
             reporter.note(crash)
         java = find_java()
         plan = plan_memory(settings.memory)

@@ -279,7 +279,7 @@ def test_names_of_features(atlas: Atlas, name: str | int, index: int) -> None:
         ("nothing like it", NotFoundError, "key, label or top token"),
         (99, NotFoundError, "no feature 99"),
         ("planted/99", NotFoundError, "planted/99"),
-        ("other/3", NotFoundError, "no SAE 'other'.*There are: toy/"),
+        ("other/3", NotFoundError, r"no SAE 'other'.*There are: toy/"),
         ("", UsageError, "no text"),
     ],
 )
@@ -329,7 +329,7 @@ def test_cypher(atlas: Atlas) -> None:
 
 
 def test_a_closed_server_is_a_database_error() -> None:
-    with pytest.raises(DatabaseError, match="127.0.0.1:9"):
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9"):
         Atlas.connect("bolt://127.0.0.1:9", password="x")
 
 
@@ -346,7 +346,7 @@ def test_two_saes_need_more_than_an_index(atlas: Atlas, tmp_path: Any) -> None:
         with pytest.raises(UsageError, match="has 2 runs"):
             atlas.analyse()
         atlas.analyse("second")
-        with pytest.raises(UsageError, match=r"community 1' is ambiguous|community 1 is ambiguous"):
+        with pytest.raises(UsageError, match="community 1 is ambiguous"):
             atlas.community_members(1)
         assert len(atlas.communities(run="second")) == 3
         assert len(atlas.communities()) == 6
