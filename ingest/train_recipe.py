@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ingest.corpus import Document
 
 #: Held-out blocks on which the figures are measured.
-EVALUATION_BLOCKS = 200
+EVALUATION_BLOCKS = 120
 
 
 def run_training(
