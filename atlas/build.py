@@ -89,11 +89,32 @@ def build_atlas(
     if load:
         ensure_database(home, reporter=told)
         with Atlas.connect(home=home) as atlas:
-            atlas.load(result.folder, reporter=told)
-            analysis = options.analysis
-            found = atlas.analyse(
-                result.run_id, seed=analysis.seed, top_k=analysis.backbone_k, reporter=told
-            )
-            summary |= {"communities": found.communities, "modularity": found.modularity}
+            loaded = atlas.load(result.folder, reporter=told).loaded
+            if loaded or not _is_analysed(atlas, result.run_id, options):
+                analysis = options.analysis
+                atlas.analyse(
+                    result.run_id, seed=analysis.seed, top_k=analysis.backbone_k, reporter=told
+                )
+            summary |= _communities(atlas, result.run_id)
     summary["seconds"] = round(time.monotonic() - started, 1)
     return summary
+
+
+_LEIDEN = (
+    "MATCH (a:AlgorithmRun {run: $run, property: 'community'}) "
+    "OPTIONAL MATCH (c:Community)-[:PRODUCED_BY]->(a) "
+    "RETURN a.seed AS seed, a.top_k AS top_k, a.modularity AS modularity, "
+    "count(c) AS communities"
+)
+
+
+def _is_analysed(atlas: Atlas, run: str, options: BuildRecipe) -> bool:
+    """Whether the run has an analysis with the recipe's parameters (written all or nothing)."""
+    wanted = (options.analysis.seed, options.analysis.backbone_k)
+    rows = atlas.cypher(_LEIDEN, run=run)
+    return any((row["seed"], row["top_k"]) == wanted for row in rows)
+
+
+def _communities(atlas: Atlas, run: str) -> dict[str, Any]:
+    row = atlas.cypher(_LEIDEN, run=run)[0]
+    return {"communities": row["communities"], "modularity": row["modularity"]}
