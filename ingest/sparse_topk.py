@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: The auxiliary loss is the mean over this many rows of a batch (which is shuffled): it is the
+#: one dense product left, and costs more than all else where many latents are dead.
+AUXILIARY_ROWS = 512
+
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _gather_sum(
@@ -201,13 +205,15 @@ class SparseTopKTrainingSAE(TopKTrainingSAE):
         if mask is None or not bool(mask.any()):
             return sae_out.new_tensor(0.0)
         dead = mask.nonzero().squeeze(-1)
+        some = slice(AUXILIARY_ROWS)
+        sae_in = sae_in[some]
         k_aux = sae_in.shape[-1] // 2
         scale = min(len(dead) / k_aux, 1.0)
         pre = (sae_in @ self.W_enc[:, dead] + self.b_enc[dead]) * norm[dead]
         top = pre.topk(min(k_aux, len(dead)), dim=-1, sorted=False)
         acts = torch.zeros_like(pre).scatter(-1, top.indices, top.values)
         recons = (acts / norm[dead]) @ self.W_dec[dead]
-        residual = (step_input.sae_in - sae_out).detach()
+        residual = (step_input.sae_in[some] - sae_out[some]).detach()
         loss = (recons - residual).pow(2).sum(dim=-1).mean()
         weighted: torch.Tensor = self.cfg.aux_loss_coefficient * scale * loss
         return weighted

@@ -106,7 +106,7 @@ def train(
         train_batch_size_samples=section.batch,
         lr=section.lr,
         lr_end=section.lr / 100,
-        lr_warm_up_steps=min(200, steps // 10),
+        lr_warm_up_steps=min(300, steps // 10),
         lr_decay_steps=int(steps * section.decay_share),
         dead_feature_window=section.dead_window,
         feature_sampling_window=10**9,
@@ -141,6 +141,9 @@ def _new_sae(
         normalize_activations="expected_average_only_in",
         rescale_acts_by_decoder_norm=True,
         aux_loss_coefficient=1 / 32,
+        # With SAELens's default of 0.1 one Adam step is a large part of a weight, and more than
+        # half of the latents die within the first million samples; with 1 none does.
+        decoder_init_norm=1.0,
         metadata=metadata,
     )
     sae = SparseTopKTrainingSAE(config)

@@ -49,34 +49,40 @@ def model(folder: Path, *, family: str = "llama", layers: int = 4) -> Path:
     return folder
 
 
-def sae(folder: Path, *, hook: str = "blocks.2.hook_resid_pre", d_in: int = 32, d_sae: int = 64,
-        k: int = 4, stream: torch.Tensor | None = None) -> Path:  # fmt: skip
-    """Write a TopK SAE; given activations ``[n, d_in]``, latents point at some of them."""
+def sae(
+    folder: Path,
+    *,
+    hook: str = "blocks.2.hook_resid_pre",
+    d_in: int = 32,
+    k: int = 10,
+    stream: torch.Tensor | None = None,
+) -> Path:
+    """Write a TopK SAE of 2 * d_in latents.
+
+    Given activations ``[n, d_in]``, its latents are their principal directions, each with both
+    signs: the k largest components are then reconstructed exactly.
+    """
     from sae_lens.saes.sae import SAEMetadata
     from sae_lens.saes.topk_sae import TopKSAE, TopKSAEConfig
 
     torch.manual_seed(1)
+    metadata = SAEMetadata(model_name="tiny", hook_name=hook, prepend_bos=True)
     made = TopKSAE(
         TopKSAEConfig(
             d_in=d_in,
-            d_sae=d_sae,
+            d_sae=2 * d_in,
             k=k,
             device="cpu",
             dtype="float32",
             apply_b_dec_to_input=True,
-            metadata=SAEMetadata(model_name="tiny", hook_name=hook, prepend_bos=True),
+            metadata=metadata,
         )
-    )  # fmt: skip
+    )
     if stream is not None:
-        centre = stream.mean(dim=0)
-        rows = stream[torch.randperm(len(stream))[:d_sae]] - centre
-        rows = (
-            torch.cat([rows, torch.randn(d_sae - len(rows), d_in)]) if len(rows) < d_sae else rows
-        )
-        unit = rows / rows.norm(dim=-1, keepdim=True)
-        made.b_dec.data = centre
-        made.W_dec.data = unit
-        made.W_enc.data = unit.T.contiguous()
+        made.b_dec.data = stream.mean(dim=0)
+        directions = torch.linalg.svd(stream - made.b_dec, full_matrices=False).Vh
+        both = torch.cat([directions, -directions])
+        made.W_dec.data, made.W_enc.data = both, both.T.contiguous()
     made.save_model(folder)
     return folder
 

@@ -60,7 +60,7 @@ def test_right_padding_changes_nothing_before_it(model):
     padded = torch.cat([tokens, torch.zeros(1, 5, dtype=torch.int64)], dim=1)
     hook = "blocks.3.hook_resid_pre"
     short, long = model.residuals(tokens, [hook])[hook], model.residuals(padded, [hook])[hook]
-    torch.testing.assert_close(long[:, :6], short, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(long[:, :6], short, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("hook", ["blocks.2.hook_resid_pre", "blocks.1.hook_resid_post"])
@@ -113,8 +113,8 @@ def fitted(model, folder):
 def test_preflight_measures_a_fitting_sae_and_refuses_others(model, tmp_path):
     _, sae = fitted(model, tmp_path / "fits")
     figures = measure(model, sae, tiny.texts(), options=TokensSection(context_size=32))
-    assert figures.unexplained < 0.7
-    assert figures.l0 == pytest.approx(4, abs=0.5)
+    assert figures.unexplained < 0.3
+    assert figures.l0 == pytest.approx(10, abs=0.5)
     narrow = load_sae(str(tiny.sae(tmp_path / "narrow", d_in=16)), device="cpu")
     with pytest.raises(ModelError, match="input width 16"):
         measure(model, narrow, tiny.texts(), options=TokensSection())
@@ -130,7 +130,7 @@ def test_preflight_measures_a_fitting_sae_and_refuses_others(model, tmp_path):
 def test_evaluation_of_a_perfect_and_of_a_useless_sae(model, tmp_path):
     blocks, sae = fitted(model, tmp_path / "s")
     good = evaluate(model, sae, blocks)
-    assert 0 < good.unexplained < 0.7
+    assert 0 < good.unexplained < 0.3
     assert good.positions > 500
     sae.sae.W_enc.data *= 0
     sae.sae.b_enc.data -= 1

@@ -23,9 +23,9 @@ REPORT = (
 
 
 def owners_with(*path: Path) -> dict[str, dict[str, Any]]:
-    """Return the owners that a new Python finds with `path` as its PYTHONPATH."""
+    """Return the owners that a new Python finds with only `path` beside its own library."""
     result = subprocess.run(
-        [sys.executable, "-c", REPORT],
+        [sys.executable, "-S", "-c", REPORT],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
         cwd=path[0],
         check=True,
