@@ -116,8 +116,11 @@ def train(
     )
     trainer = SparseTopKTrainer(config, sae, iter(()))
     _resume(trainer, out / "checkpoints")
+    # A fresh run takes its first batches to estimate the scale of the activations.
+    seen = trainer.n_training_samples // section.batch
+    seen += config.n_batches_for_norm_estimate if seen else 0
     trainer.data_provider = shuffled_batches(
-        data, batch=section.batch, seed=section.seed, skip=trainer.n_training_steps
+        data, batch=section.batch, seed=section.seed, skip=seen
     )
     trainer.reporter = reporter or SilentReporter()
     trainer.fit()
