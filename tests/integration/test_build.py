@@ -32,11 +32,11 @@ source = "./texts"
 source = "./sae"
 [tokens]
 context_size = 32
-shard_documents = 12
+shard_documents = 20
 [edges]
 min_expected = 1.0
-min_npmi = 0.05
-fdr = 0.2
+min_npmi = -0.2
+fdr = 0.9
 """
 
 
@@ -56,7 +56,7 @@ def inputs(tmp_path_factory):
         for batch in batches(blocks, batch_tokens=64, pad=0)
     ]
     tiny.sae(root / "sae", stream=torch.cat(streams))
-    for number, text in enumerate(tiny.texts(120)):
+    for number, text in enumerate(tiny.texts(200)):
         folder = root / "texts" / ("even" if number % 2 == 0 else "odd")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number:03d}.txt").write_text(text)
