@@ -19,6 +19,9 @@ from atlas.cli import models as models_commands
 from atlas.cli import query as query_commands
 from atlas.errors import AtlasError
 
+#: What typer exits with after Ctrl-C.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="atlas",
     no_args_is_help=True,
@@ -50,6 +53,8 @@ def main() -> None:
     except AtlasError as error:
         sys.stderr.write(f"atlas: {error}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("atlas: interrupted; the same command resumes.\n")
-        raise SystemExit(1) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            sys.stderr.write("atlas: interrupted; the same command resumes.\n")
+            raise SystemExit(1) from None
+        raise

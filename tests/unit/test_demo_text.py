@@ -44,7 +44,7 @@ def test_shipped_documents(written: Corpus) -> None:
     assert len(written.domains) >= 30
     assert min(written.domains.values()) >= 45
     assert not written.problems
-    assert all(len(document.text.split()) >= 25 for document in written)
+    assert all(len(checks.words(document.text)) >= 25 for document in written)
     assert all(document.title and document.source for document in written)
     assert len({document.text for document in written}) == len(written)
     assert SHIPPED.stat().st_size <= 3_000_000  # type: ignore[attr-defined]
