@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -89,8 +91,6 @@ def _medical_feature(atlas: Atlas, run: str) -> dict[str, Any]:
 
 
 def _browser() -> dict[str, str | None]:
-    import os
-
     from atlas.graph.server import ManagedServer
 
     if os.environ.get("NEO4J_URI"):
@@ -115,7 +115,8 @@ def render(shown: dict[str, Any], *, browser: bool = True, console: Console | No
     console
         Where to print; standard output by default.
     """
-    out = console or Console(highlight=False, width=None)
+    # Where there is no terminal rich would fold tables at 80 columns.
+    out = console or Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     built = shown["build"]
     out.print(
         f"\n[bold]{built['features']:,} features, {built['edges']:,} edges[/] tested on "
@@ -190,7 +191,7 @@ def _print_next(out: Console, shown: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     index = shown["feature"]["key"].rsplit("/", 1)[-1]
-    out.print("  Type there      MATCH p = (f:Feature)-[r:CO_OCCURS]-(g:Feature)")
+    out.print("  Type there      MATCH p = (f:Feature)-[r:CO_OCCURS]-(g:Feature)", markup=False)
     out.print(f"                  WHERE f.index = {index} AND r.phi > 0.2 RETURN p", markup=False)
     out.print(f"  In a shell      .venv/bin/atlas query neighbours --feature {index}")
     out.print("                  .venv/bin/atlas query search --text heart")

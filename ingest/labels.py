@@ -40,8 +40,8 @@ class WordBackground:
     def distinctive(self, contexts: Sequence[str], *, top: int = 8) -> list[str]:
         """Words that mark `contexts`, the most distinctive first.
 
-        Scored by share of contexts * log2(that share / share of windows), add-one smoothed;
-        a word must stand in two contexts at least.
+        Scored by share of contexts * log2(that share / share of windows), add-one smoothed; a
+        word must stand in two contexts, and be twice as common there as anywhere.
         """
         if not contexts:
             return []
@@ -54,7 +54,7 @@ class WordBackground:
             if n >= 2
         }
         best = sorted(scores, key=lambda word: (-scores[word], word))
-        return [word for word in best if scores[word] > 0][:top]
+        return [word for word in best if seen[word] / len(contexts) >= 2 * self._share(word)][:top]
 
     def _share(self, word: str) -> float:
         return (self.counts[word] + 1) / (self.windows + 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.analysis.centrality import CONCURRENCY, AlgorithmResult, describe
-from atlas.analysis.labels import CommunityLabel, Member, label_community
+from atlas.analysis.labels import Background, CommunityLabel, Member, label_community
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,10 +104,18 @@ def name_communities(reader: Reader, run: str, assignment: Mapping[str, int]) ->
     assignment
         Feature key -> number of its group.
     """
+    groups = group(assignment)
+    everyone = [key for keys in groups for key in keys]
+    rows = reader.read(_MEMBERS, {"keys": everyone, "run": run}, what="reading communities")
+    known = {row["key"]: _member(row) for row in rows}
+    background = Background(list(known.values()))
     communities = []
-    for number, keys in enumerate(group(assignment), start=1):
-        rows = reader.read(_MEMBERS, {"keys": keys, "run": run}, what="reading communities")
-        label = label_community([_member(row) for row in rows], fallback=f"community {number}")
+    for number, keys in enumerate(groups, start=1):
+        label = label_community(
+            [known[key] for key in keys],
+            fallback=f"community {number}",
+            background=background,
+        )
         communities.append(Community(f"{run}/{ALGORITHM}/{number}", number, keys, label))
     return communities
 

@@ -34,6 +34,33 @@ class Member:
     promoted: Sequence[str] = ()
 
 
+class Background:
+    """How common tokens and words are among all features, to tell what marks a community.
+
+    Parameters
+    ----------
+    everyone
+        All features that are in a community.
+    """
+
+    def __init__(self, everyone: Sequence[Member]) -> None:
+        self.features = len(everyone)
+        self.counts: dict[str, Counter[str]] = {
+            "tokens": Counter(),
+            "words": Counter(),
+            "promoted": Counter(),
+        }
+        for member in everyone:
+            self.counts["tokens"].update({_folded(text) for text, _ in member.tokens})
+            self.counts["words"].update({_folded(text) for text in member.words})
+            self.counts["promoted"].update({_folded(text) for text in member.promoted})
+
+    def surprise(self, kind: str, folded: str, *, members: int, size: int) -> float:
+        """Return log2 of a text's share of a community over its share of all; at least 0.01."""
+        everywhere = self.counts[kind][folded] / max(self.features, 1)
+        return max(math.log2(members / size / everywhere), 0.01) if everywhere else 1.0
+
+
 @dataclass(frozen=True)
 class CommunityLabel:
     """A label and the lists it was made from.
@@ -62,14 +89,19 @@ class CommunityLabel:
     promoted: list[str] = field(default_factory=list)
 
 
-def label_community(members: Sequence[Member], *, fallback: str) -> CommunityLabel:
+def label_community(
+    members: Sequence[Member], *, fallback: str, background: Background | None = None
+) -> CommunityLabel:
     """Label a community from its members.
 
-    A token's score is the number of members that fire on it times log2(1 + its mean lift among
-    them). The logarithm keeps one member's rare token, whose lift is huge, from outdoing what all
-    members share. The label has up to three parts: first tokens that several members share, then
-    context words that several share, then what single members have. Spellings that differ by case
-    or surrounding space are one.
+    A token's score is the number of members that fire on it times log2(1 + its mean score among
+    them) times its surprise: log2 of its share of the members over its share of all features, so
+    that words found everywhere mark nothing. The first logarithm keeps one member's rare token
+    from outdoing what all members share.
+
+    The label has up to three parts: first tokens that several members share, then context words
+    that several share, then what single members have. Spellings that differ by case or
+    surrounding space are one.
 
     Parameters
     ----------
@@ -77,9 +109,13 @@ def label_community(members: Sequence[Member], *, fallback: str) -> CommunityLab
         The members, in any order; the result does not depend on it.
     fallback
         The label where the members have neither tokens nor words.
+    background
+        How common texts are among all features; by default among `members`, which leaves the
+        surprise out.
     """
-    ranked = _rank_tokens(members)
-    words = _most_common([member.words for member in members])
+    common = background or Background([])
+    ranked = _rank_tokens(members, common)
+    words = _most_common([member.words for member in members], "words", common)
     shared = [token.text for token in ranked if token.members > 1]
     label, source = _compose(
         ("tokens", shared),
@@ -87,7 +123,7 @@ def label_community(members: Sequence[Member], *, fallback: str) -> CommunityLab
         ("tokens", [token.text for token in ranked]),
         ("words", [word.text for word in words]),
     )
-    promoted = _most_common([member.promoted for member in members])
+    promoted = _most_common([member.promoted for member in members], "promoted", common)
     return CommunityLabel(
         label=label or fallback,
         source=source or "none",
@@ -121,7 +157,16 @@ def visible(token: str) -> str:
     return token.strip() or repr(token)
 
 
-def _rank_tokens(members: Sequence[Member]) -> list[_Ranked]:
+def _folded(text: str) -> str:
+    return visible(text).casefold()
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text has two letters: fragments and punctuation name nothing."""
+    return sum(map(str.isalpha, text)) >= 2
+
+
+def _rank_tokens(members: Sequence[Member], background: Background) -> list[_Ranked]:
     """Return all tokens that members fire on, best first."""
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     lifts: dict[str, list[float]] = defaultdict(list)
@@ -134,17 +179,23 @@ def _rank_tokens(members: Sequence[Member]) -> list[_Ranked]:
         for folded, lift in best.items():
             lifts[folded].append(lift)
 
-    def rank(folded: str) -> tuple[bool, float, str]:
+    def rank(folded: str) -> tuple[bool, bool, float, str]:
         found = lifts[folded]
         # fsum: the same sum in whatever order the members come.
         score = len(found) * math.log2(1.0 + math.fsum(found) / len(found))
-        return (len(found) == 1, -score, folded)
+        score *= background.surprise("tokens", folded, members=len(found), size=len(members))
+        return (len(found) == 1, not _is_word(folded), -score, folded)
 
     return [_Ranked(_first(spellings[t]), len(lifts[t])) for t in sorted(lifts, key=rank)]
 
 
-def _most_common(lists: Sequence[Sequence[str]]) -> list[_Ranked]:
-    """Return the texts of several ranked lists: those of most lists first, then the best placed."""
+def _most_common(
+    lists: Sequence[Sequence[str]], kind: str, background: Background
+) -> list[_Ranked]:
+    """Return the texts of several ranked lists: those of most lists first, then the best placed.
+
+    The number of lists is weighed by the text's surprise.
+    """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     places: dict[str, list[int]] = defaultdict(list)
     for ranked in lists:
@@ -155,7 +206,13 @@ def _most_common(lists: Sequence[Sequence[str]]) -> list[_Ranked]:
             if text.casefold() not in seen:
                 seen.add(text.casefold())
                 places[text.casefold()].append(place)
-    order = sorted(places, key=lambda t: (-len(places[t]), sum(places[t]) / len(places[t]), t))
+
+    def rank(folded: str) -> tuple[float, float, str]:
+        found = places[folded]
+        weight = background.surprise(kind, folded, members=len(found), size=len(lists))
+        return (-len(found) * weight, sum(found) / len(found), folded)
+
+    order = sorted(places, key=rank)
     return [_Ranked(_first(spellings[t]), len(places[t])) for t in order]
 
 
