@@ -41,7 +41,7 @@ class WordBackground:
         """Words that mark `contexts`, the most distinctive first.
 
         Scored by share of contexts * log2(that share / share of windows), add-one smoothed; a
-        word must stand in two contexts, and be twice as common there as anywhere.
+        word must stand in two contexts and three of ten, twice as often as anywhere.
         """
         if not contexts:
             return []
@@ -51,7 +51,7 @@ class WordBackground:
         scores = {
             word: (n / len(contexts)) * math.log2((n / len(contexts)) / self._share(word))
             for word, n in seen.items()
-            if n >= 2
+            if n >= max(2, -(-3 * len(contexts) // 10))
         }
         best = sorted(scores, key=lambda word: (-scores[word], word))
         return [word for word in best if seen[word] / len(contexts) >= 2 * self._share(word)][:top]
