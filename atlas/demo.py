@@ -16,7 +16,7 @@ from atlas.build import build_atlas
 from atlas.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atlas.progress import Reporter
 
@@ -143,42 +143,41 @@ def _tokens(tokens: Sequence[str]) -> str:
     return escape(" ".join(dict.fromkeys(t.strip() for t in tokens if t.strip())))
 
 
-def _hub_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(
-        title="The ten most central features (PageRank)", box=box.SIMPLE_HEAD, title_justify="left"
-    )
+def _feature_table(
+    title: str,
+    rows: Sequence[dict[str, Any]],
+    measures: Mapping[str, Callable[[dict[str, Any]], str]],
+) -> Table:
+    """Make a table of features: index, label, and a column for each measure."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("feature", "label"):
         table.add_column(name, overflow="fold")
-    for name in ("pagerank", "degree", "fires at"):
+    for name in measures:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            row["key"].rsplit("/", 1)[-1],
-            escape(row["label"] or ""),
-            f"{row['pagerank']:.2f}",
-            f"{row['degree']:.0f}",
-            f"{row['firing_rate']:.2%}",
-        )
+        shown = (measure(row) for measure in measures.values())
+        table.add_row(row["key"].rsplit("/", 1)[-1], escape(row["label"] or ""), *shown)
     return table
+
+
+def _hub_table(rows: Sequence[dict[str, Any]]) -> Table:
+    measures = {
+        "pagerank": lambda row: f"{row['pagerank']:.2f}",
+        "degree": lambda row: f"{row['degree']:.0f}",
+        "fires at": lambda row: f"{row['firing_rate']:.2%}",
+    }
+    return _feature_table("The ten most central features (PageRank)", rows, measures)
 
 
 def _neighbour_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="fires together with", box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("feature", "label"):
-        table.add_column(name, overflow="fold")
-    for name in ("together", "phi", "NPMI", "lift", "q"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row["key"].rsplit("/", 1)[-1],
-            escape(row["label"] or ""),
-            f"{row['n']:,}",
-            f"{row['phi']:.2f}",
-            f"{row['npmi']:.2f}",
-            f"{row['lift']:.0f}",
-            f"{row['q']:.0e}",
-        )
-    return table
+    measures = {
+        "together": lambda row: f"{row['n']:,}",
+        "phi": lambda row: f"{row['phi']:.2f}",
+        "NPMI": lambda row: f"{row['npmi']:.2f}",
+        "lift": lambda row: f"{row['lift']:.0f}",
+        "q": lambda row: f"{row['q']:.0e}",
+    }
+    return _feature_table("fires together with", rows, measures)
 
 
 def _print_next(out: Console, shown: dict[str, Any]) -> None:

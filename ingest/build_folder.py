@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atlas.artifacts import file_sha256
 from atlas.errors import ArtifactError
 from atlas.schemas import FORMAT, NEEDS, REQUIRED, file_name, schema, tables
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 REBUILD = "Build it again with `atlas build`, or copy it again from where it was made."
 _RUN_KEYS = ("run_id", "name", "created", "model", "saes", "corpus", "files")
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -201,15 +201,6 @@ def _same_type(found: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_string(wanted):
         return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
     return bool(found == wanted)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _nullable(wanted: pa.Schema, columns: Any) -> pa.Schema:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlas.artifacts import concatenate, file_sha256, read_shard, write_json, write_table
-from atlas.errors import ArtifactError, CorpusError
+from atlas.errors import CorpusError
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
 from atlas.recipe import digest
@@ -249,11 +249,3 @@ def _sae_tables(
         "firings": used.firings,
     }
     return tables, edges.tested, used
-
-
-def latest_build(home: str | Path | None = None) -> Path:
-    """Return the folder of the newest finished build; `ArtifactError` where there is none."""
-    found = sorted((home_dir(home) / "builds").glob("*/run.json"), key=lambda p: p.stat().st_mtime)
-    if not found:
-        raise ArtifactError("There is no finished build.", hint="Run `atlas build RECIPE` first.")
-    return found[-1].parent

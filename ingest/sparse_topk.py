@@ -166,8 +166,8 @@ class _DecodeTopK(torch.autograd.Function):
 class SparseTopKTrainingSAE(TopKTrainingSAE):
     """SAELens's TopK training SAE with sparse decode and gradients, for training on a CPU.
 
-    `TrainStepOutput.feature_acts` and `.hidden_pre` are dense ``[B, k]`` values and
-    `.hidden_pre` the int64 ``[B, k]`` latent indices, which `SparseTopKTrainer` knows.
+    In its `TrainStepOutput`, `feature_acts` holds the ``[B, k]`` values and `hidden_pre` their
+    int64 ``[B, k]`` latent indices, as `SparseTopKTrainer` expects.
     """
 
     def initialize_weights(self) -> None:

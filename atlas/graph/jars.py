@@ -8,7 +8,6 @@ That makes an interrupted download resume, and lets all atlases of a user share 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from atlas.artifacts import file_sha256
 from atlas.errors import ServerError
 from atlas.graph.locks import file_lock
 from atlas.paths import cache_dir
@@ -35,7 +35,6 @@ PAIR = f"neo4j-{NEO4J_VERSION}-gds-{GDS_VERSION}"
 _THREADS = 8
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 60
-_CHUNK = 1 << 20
 
 Folder = Literal["lib", "plugins"]
 
@@ -71,7 +70,7 @@ class Jar:
         try:
             if path.stat().st_size != self.size:
                 return False
-            return _sha256(path) == self.sha256
+            return file_sha256(path) == self.sha256
         except OSError:
             return False
 
@@ -243,7 +242,7 @@ def _download(jar: Jar, target: Distribution, staging: Path) -> None:
         if jar.is_right(fetched):
             fetched.replace(target.path(jar))
             return
-        failure = f"its SHA-256 is {_sha256(fetched)}, the lock says {jar.sha256}"
+        failure = f"its SHA-256 is {file_sha256(fetched)}, the lock says {jar.sha256}"
     raise ServerError(
         f"The jar {jar.coordinate} could not be downloaded in {_ATTEMPTS} attempts ({failure}).",
         hint="Check the network, then run the same command again: what is there is kept.",
@@ -269,14 +268,6 @@ def _fetch(jar: Jar, repository: Path) -> Path:
     )
     component = context.project(group, artifact).at_version(version)
     return Path(component.artifact(classifier=classifier[0] if classifier else "").resolve())
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _size(path: Path) -> int | None:
