@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from atlas.errors import ArtifactError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -36,19 +38,58 @@ def file_sha256(path: Path) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, atomically."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with writing(path, partial):
+        partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(path)
 
 
-def write_table(path: Path, table: pa.Table) -> dict[str, Any]:
-    """Write a Parquet file atomically; return its record ``{"rows", "sha256"}``."""
+def write_table(path: Path, table: pa.Table | Iterable[pa.Table]) -> dict[str, Any]:
+    """Write a Parquet file atomically; return its record ``{"rows", "sha256"}``.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    table
+        A table, or tables of one schema that are written one after the other, at least one.
+
+    Raises
+    ------
+    ArtifactError
+        The file cannot be written (a full disk, for example); what was there stays.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    record = {"rows": table.num_rows, "sha256": file_sha256(partial)}
-    partial.replace(path)
+    rows, writer = 0, None
+    with writing(path, partial):
+        try:
+            for part in [table] if isinstance(table, pa.Table) else table:
+                if writer is None:
+                    writer = pq.ParquetWriter(partial, part.schema, compression="zstd")
+                writer.write_table(part)
+                rows += part.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
+        record = {"rows": rows, "sha256": file_sha256(partial)}
+        partial.replace(path)
     return record
+
+
+@contextmanager
+def writing(path: Path, partial: Path) -> Iterator[None]:
+    """Turn a failure to write into an `ArtifactError`, and remove the unfinished file."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise ArtifactError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            hint="Free some space and run the same command again; what is finished is kept.",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -102,19 +143,25 @@ def write_shard(path: Path, shard: CodeShard, *, identity: dict[str, str]) -> No
         What the codes were made from (model, hook, SAE hash, corpus hash ...). A reader that
         expects another identity refuses the shard.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file({name: np.ascontiguousarray(getattr(shard, name)) for name in _ARRAYS}, partial)
-    record = {
-        "format": SHARD_FORMAT,
-        "identity": identity,
-        "rows": shard.rows,
-        "nnz": len(shard.index),
-        "sha256": file_sha256(partial),
-    }
-    partial.replace(path)
+    with writing(path, partial):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {name: np.ascontiguousarray(getattr(shard, name)) for name in _ARRAYS}
+        try:
+            save_file(arrays, partial)
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(str(error)) from error
+        record = {
+            "format": SHARD_FORMAT,
+            "identity": identity,
+            "rows": shard.rows,
+            "nnz": len(shard.index),
+            "sha256": file_sha256(partial),
+        }
+        partial.replace(path)
     write_json(path.with_suffix(".json"), record)
 
 
@@ -125,6 +172,11 @@ def shard_is_done(path: Path, identity: dict[str, str]) -> bool:
         return False
     _check_identity(path, json.loads(record.read_text()), identity)
     return True
+
+
+def shard_rows(path: Path) -> int:
+    """Return the number of rows of a shard, from its record."""
+    return int(json.loads(path.with_suffix(".json").read_text())["rows"])
 
 
 def read_shard(path: Path, *, identity: dict[str, str]) -> CodeShard:

@@ -49,6 +49,7 @@ def build_atlas(
     *,
     home: str | Path | None = None,
     load: bool = True,
+    ray: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Build the tables of a recipe, load them into Neo4j and analyse them.
@@ -61,6 +62,8 @@ def build_atlas(
         The atlas's folder; see `atlas.paths.home_dir`.
     load
         False stops after the tables: no database is needed.
+    ray
+        Address of a Ray cluster that counts pairs, or ``local``; None counts in this process.
     reporter
         Told of each step.
 
@@ -79,7 +82,7 @@ def build_atlas(
     started = time.monotonic()
     told = reporter or SilentReporter()
     options = read_recipe(recipe)
-    result = build(options, home=home, reporter=told)
+    result = build(options, home=home, ray=ray, reporter=told)
     summary: dict[str, Any] = {
         "run": result.run_id,
         "folder": str(result.folder),

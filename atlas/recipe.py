@@ -60,10 +60,29 @@ class TokensSection(_Strict):
 class EdgesSection(_Strict):
     """``[edges]``: which pairs are tested and which become edges."""
 
+    unit: str = Field(
+        default="token", pattern=r"^(token|document|window:[1-9][0-9]*)$",
+        description="token, window:W or document",
+    )  # fmt: skip
     min_expected: float = Field(default=5.0, gt=0)
-    min_npmi: float = Field(default=0.1, ge=-1, le=1)
+    min_npmi: float = Field(default=0.1, ge=-1, le=1, description="floor of token edges")
+    min_topic: float = Field(default=0.3, gt=0, le=1, description="r_topic, floor of topic edges")
+    min_exclusive_topic: float = Field(
+        default=0.1, gt=0, le=1, description="r_topic from which exclusion is looked for"
+    )
+    min_cosine: float = Field(
+        default=0.3, gt=0, le=1, description="decoder cosine from which exclusion is looked for"
+    )
+    min_implied: float = Field(default=0.5, gt=0, le=1, description="P(j | i) of IMPLIES")
     fdr: float = Field(default=0.05, gt=0, lt=1)
     top_k: int = Field(default=64, ge=1)
+    similar_k: int = Field(default=16, ge=1, description="nearest decoder vectors kept")
+    contexts: int = Field(default=3, ge=0, description="contexts kept of a strong token edge")
+    context_rank: int = Field(
+        default=10, ge=1, description="an edge is strong within this rank of both features"
+    )
+    feeds: bool = Field(default=True, description="join SAEs of different hooks by FEEDS")
+    folds: int = Field(default=0, ge=0, description="document folds whose sums are kept; 0: none")
 
 
 class FeaturesSection(_Strict):
@@ -72,6 +91,9 @@ class FeaturesSection(_Strict):
     contexts: int = Field(default=10, ge=0)
     context_tokens: int = Field(default=24, ge=1)
     tokens: int = Field(default=10, ge=1)
+    bins: int = Field(default=4, ge=0, description="quantile bins of weaker firings; 0: none")
+    per_bin: int = Field(default=2, ge=1, description="contexts drawn from each bin")
+    seed: int = 0
 
 
 class AnalysisSection(_Strict):

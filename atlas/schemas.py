@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 """Version of the build folder: `format` in `run.json`."""
 
 REQUIRED = ("features", "edges")
 """Tables every build has."""
 
-OPTIONAL = ("tokens", "feature_tokens", "documents", "contexts", "firings")
+OPTIONAL = (
+    "tokens",
+    "feature_tokens",
+    "documents",
+    "contexts",
+    "firings",
+    "implies",
+    "similar",
+    "feeds",
+)
 """Tables a build may leave out; `NEEDS` says which go together."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -30,9 +39,17 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "feature_tokens": ("features", "tokens"),
         "contexts": ("documents",),
         "firings": ("features", "contexts"),
+        "implies": ("features",),
+        "similar": ("features",),
+        "feeds": ("features",),
     }
 )
 """Tables whose keys a table refers to."""
+
+PAIRS: Mapping[str, str] = MappingProxyType(
+    {"edges": "CO_OCCURS", "implies": "IMPLIES", "similar": "SIMILAR_TO", "feeds": "FEEDS"}
+)
+"""Tables that join two features, and their relationship types."""
 
 RELATIONS = ("FIRES_ON", "PROMOTES", "SUPPRESSES")
 """Values of the column `relation` of the table `feature_tokens`."""
@@ -49,16 +66,32 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
         """,
         "edges": """
             source str; target str; kind str; n int64; d int64; expected f64
-            lift f64?; pmi f64?; npmi f64?; phi f64; phi_max f64?; jaccard f64?
+            lift f64?; pmi f64?; npmi f64?; phi f64?; phi_max f64?; phi_share f64?; jaccard f64?
             p_target_given_source f64?; p_source_given_target f64?
+            phi_within f64?; r_topic f64?; r f64?; r_joint f64?; cosine f64?; position_share f64?
             z f64?; z_within f64?; p f64?; q f64?
+            rank_source int32; rank_target int32; mutual bool; contexts strs
+        """,
+        "implies": """
+            source str; target str; n int64; p_target_given_source f64; p_source_given_target f64
+            lift f64?; cosine f64?; absorption bool; p f64; q f64
+        """,
+        "similar": """
+            source str; target str; cosine f64; rank_source int32?; rank_target int32?; mutual bool
+        """,
+        "feeds": """
+            source str; target str; n int64; d int64; expected f64; lift f64?; npmi f64?; phi f64?
+            p_target_given_source f64?; p_source_given_target f64?; r f64?; r_joint f64?
+            weight f64?; weight_cosine f64?; z f64?; z_within f64?; p f64?; q f64?
             rank_source int32; rank_target int32; mutual bool
         """,
         "tokens": "key str; token_id int32; text str",
         "feature_tokens": "feature str; token str; relation str; rank int32; score f64; n int64?",
         "documents": "key str; domain str?; source str?; title str?; n_tokens int32",
         "contexts": "key str; document str; position int32; token str; text str; tokens strs",
-        "firings": "feature str; context str; rank int32; activation f64; activations f32s",
+        "firings": """
+            feature str; context str; rank int32; activation f64; activations f32s; bin int32?
+        """,
     }
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import ArtifactError
-from atlas.schemas import RELATIONS, REQUIRED, file_name, schema
+from atlas.schemas import PAIRS, RELATIONS, REQUIRED, file_name, schema
 from ingest.build_folder import REBUILD
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 KEYS: Mapping[str, tuple[str, ...]] = {
     "features": ("key",),
     "edges": ("source", "target", "kind"),
+    "implies": ("source", "target", "absorption"),
+    "similar": ("source", "target"),
+    "feeds": ("source", "target"),
     "tokens": ("key",),
     "feature_tokens": ("feature", "token", "relation"),
     "documents": ("key",),
@@ -26,8 +29,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 # Columns that must name a row of another table.
 _REFERENCES = (
-    ("edges", "source", "features"),
-    ("edges", "target", "features"),
+    *((table, end, "features") for table in PAIRS for end in ("source", "target")),
     ("feature_tokens", "feature", "features"),
     ("feature_tokens", "token", "tokens"),
     ("contexts", "document", "documents"),

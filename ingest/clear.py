@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from atlas.graph.failures import database_errors
 from atlas.graph.sessions import open_session
+from atlas.schemas import PAIRS, RELATIONS
 
 if TYPE_CHECKING:
     import neo4j
@@ -17,11 +18,11 @@ _BATCH = 10_000
 _STATEMENTS = (
     "MATCH (c:Community {run: $run}) WITH c LIMIT $batch DETACH DELETE c RETURN count(*) AS n",
     "MATCH (a:AlgorithmRun {run: $run}) WITH a LIMIT $batch DETACH DELETE a RETURN count(*) AS n",
-    "MATCH ()-[r:CO_OCCURS {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
-    "MATCH ()-[r:FIRES_ON {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
-    "MATCH ()-[r:PROMOTES {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
-    "MATCH ()-[r:SUPPRESSES {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
-    "MATCH ()-[r:FIRES_IN {run: $run}]->() WITH r LIMIT $batch DELETE r RETURN count(*) AS n",
+    *(
+        f"MATCH ()-[r:{relation} {{run: $run}}]->() WITH r LIMIT $batch DELETE r "
+        "RETURN count(*) AS n"
+        for relation in (*PAIRS.values(), *RELATIONS, "FIRES_IN")
+    ),
     """
     MATCH (f:Feature {scored_run: $run}) WITH f LIMIT $batch
     REMOVE f.scored_run, f.pagerank, f.degree, f.strength, f.betweenness, f.closeness,

@@ -40,6 +40,13 @@ class LogitWeights:
     suppressed_score: NDArray[np.float64]
 
 
+def no_logit_weights(d_sae: int) -> LogitWeights:
+    """Return what stands for logit weights that are not known: NaN, and no tokens."""
+    unknown, none = np.full(d_sae, np.nan), np.zeros((d_sae, 0))
+    tokens = none.astype(np.int64)
+    return LogitWeights(unknown, unknown, unknown, unknown, tokens, tokens, none, none)
+
+
 @torch.inference_mode()
 def logit_weights(
     w_dec: torch.Tensor,

@@ -161,7 +161,8 @@ class _Writer:
         self.table("tokens", statements.TOKENS)
         self.table("features", statements.FEATURES, self.feature)
         self.table("contexts", statements.CONTEXTS, _context)
-        self.table("edges", statements.EDGES, self.edge)
+        for table, statement in statements.FEATURE_PAIRS.items():
+            self.table(table, statement, self.pair)
         self.table("firings", statements.FIRINGS, _firing)
         self.feature_tokens()
 
@@ -196,13 +197,15 @@ class _Writer:
         sae = row.pop("sae")
         return {"sae": sae, "properties": {**row, "run": self.build.run_id}}
 
-    def edge(self, row: Row) -> Row:
-        """Split a row of `edges` and add its run and key."""
+    def pair(self, row: Row) -> Row:
+        """Split a row that joins two features and add its run and key."""
         source, target = row.pop("source"), row.pop("target")
         run = self.build.run_id
         sae, low = source.rsplit("/", 1)
-        high = target.rsplit("/", 1)[1]
-        key = f"{run}|{sae}|{low}|{high}|{row['kind']}"
+        other, high = target.rsplit("/", 1)
+        end = high if other == sae else target
+        kind = row.get("kind", "absorption" if row.get("absorption") else "")
+        key = f"{run}|{sae}|{low}|{end}|{kind}"
         return {"source": source, "target": target, "properties": {**row, "key": key, "run": run}}
 
 

@@ -8,26 +8,33 @@ command resumes, and another recipe or text never mixes with it.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from atlas.artifacts import concatenate, file_sha256, read_shard, write_json, write_table
+from atlas.artifacts import file_sha256, shard_rows, write_json, write_table
 from atlas.errors import CorpusError
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
 from atlas.recipe import digest
-from atlas.schemas import file_name
-from ingest.inputs import BuildInputs, TokenTexts
+from atlas.schemas import PAIRS, file_name
+from ingest.contexts import ContextWindows, join_contexts
+from ingest.edge_stage import make_edges, make_feeds
+from ingest.feature_stage import make_features
+from ingest.inputs import BuildInputs
 from ingest.manifest import write_run
+from ingest.mapped import MappedSae
+from ingest.stages import Stage, run_stage
+from ingest.tables import document_table, token_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
-    from atlas.artifacts import CodeShard
     from atlas.recipe import BuildRecipe
     from atlas.saes import LoadedSae
 
@@ -58,6 +65,7 @@ def build(
     recipe: BuildRecipe,
     *,
     home: str | Path | None = None,
+    ray: str | None = None,
     reporter: Reporter | None = None,
 ) -> BuildResult:
     """Build the tables of a recipe under ``HOME/builds/RUN_ID``; resume where some are there.
@@ -68,6 +76,8 @@ def build(
         What to build.
     home
         The atlas's folder; see `atlas.paths.home_dir`.
+    ray
+        Address of a Ray cluster that counts pairs, or ``local``; None counts in this process.
     reporter
         Told of each step.
 
@@ -80,19 +90,25 @@ def build(
     ModelError, CorpusError, ArtifactError
         What failed, on what, and what to do; finished stages stay.
     """
-    told = reporter or SilentReporter()
-    inputs = BuildInputs(recipe, told)
+    return build_inputs(BuildInputs(recipe, reporter or SilentReporter()), home=home, ray=ray)
+
+
+def build_inputs(
+    inputs: BuildInputs, *, home: str | Path | None = None, ray: str | None = None
+) -> BuildResult:
+    """Do what `build` does with inputs that are there (a model that is loaded already)."""
     folder = home_dir(home) / "builds" / inputs.run_id
     folder.mkdir(parents=True, exist_ok=True)
     done = _finished(folder)
     if done is not None:
         return BuildResult(folder, inputs.run_id, done, reused=True)
     figures = _preflight(inputs, folder)
-    shards = _codes(inputs, folder)
-    records, tested = _tables(inputs, folder, shards)
+    stages = _stages(inputs, folder, _codes(inputs, folder), ray=ray)
+    records = _tables(inputs, folder, stages)
     counts = {name.removesuffix(".parquet"): record["rows"] for name, record in records.items()}
-    counts |= {"tested_pairs": sum(tested.values())}
+    counts |= {"tested_pairs": sum(stage.about.get("tested", 0) for stage in stages)}
     write_run(inputs, folder, records=records, counts=counts, figures=figures)
+    shutil.rmtree(folder / "parts")
     return BuildResult(folder, inputs.run_id, counts, reused=False)
 
 
@@ -139,113 +155,90 @@ def _identity(inputs: BuildInputs, sae: LoadedSae) -> dict[str, str]:
     }
 
 
-def _codes(inputs: BuildInputs, folder: Path) -> int:
-    from ingest.codes import write_codes
+def _codes(inputs: BuildInputs, folder: Path) -> list[MappedSae]:
+    """Write the code shards; return the SAEs with them, the earliest hook first."""
+    from ingest.codes import shard_path, write_codes
 
-    return write_codes(
+    identity = {sae.name: _identity(inputs, sae) for sae in inputs.saes}
+    shards = write_codes(
         inputs.model,
         inputs.saes,
         [document.text for document in inputs.documents],
         options=inputs.recipe.tokens,
         folder=folder,
-        identity={sae.name: _identity(inputs, sae) for sae in inputs.saes},
+        identity=identity,
         reporter=inputs.reporter,
     )
-
-
-def _read_codes(inputs: BuildInputs, folder: Path, sae: LoadedSae, shards: int) -> CodeShard:
-    from ingest.codes import shard_path
-
-    identity = _identity(inputs, sae)
-    paths = [shard_path(folder, sae.name, number) for number in range(shards)]
-    codes = concatenate([read_shard(path, identity=identity) for path in paths])
-    if codes.rows == 0:
+    mapped = [
+        MappedSae(
+            name=sae.name,
+            key=sae.key(inputs.model.name),
+            hook=sae.hook.name,
+            depth=sae.hook.depth,
+            d_sae=sae.d_sae,
+            paths=tuple(shard_path(folder, sae.name, number) for number in range(shards)),
+            identity=identity[sae.name],
+            block=inputs.recipe.tokens.context_size - 1,
+            w_dec=sae.sae.W_dec.detach().float().cpu(),
+            w_enc=sae.sae.W_enc.detach().float().cpu(),
+        )
+        for sae in inputs.saes
+    ]
+    if not any(shard_rows(path) for path in mapped[0].paths):
         raise CorpusError("No position is left after masking.", hint="Give longer documents.")
-    return codes
+    return sorted(mapped, key=lambda sae: (sae.depth, sae.name))
 
 
-def _tables(
-    inputs: BuildInputs, folder: Path, shards: int
-) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Write every table; return their records and the number of tested pairs by SAE."""
-    import pyarrow as pa
-
-    from ingest.tables import document_table, token_table
-
-    model, documents, name = inputs.model, inputs.documents, inputs.recipe.name
-    made: dict[str, list[pa.Table]] = {}
-    contexts: dict[str, dict[str, Any]] = {}
-    tested: dict[str, int] = {}
-    tokens: set[int] = set()
-    text = TokenTexts(inputs)
-    for sae in inputs.saes:
-        codes = _read_codes(inputs, folder, sae, shards)
-        tables, pairs, used = _sae_tables(inputs, sae, codes, text)
-        tested[sae.name] = pairs
-        tokens |= used.token_ids
-        contexts |= {row["key"]: row for row in used.contexts}
-        for table_name, table in tables.items():
-            made.setdefault(table_name, []).append(table)
-    from atlas.schemas import schema
-
-    joined = {table_name: pa.concat_tables(parts) for table_name, parts in made.items()}
-    joined["contexts"] = pa.Table.from_pylist(list(contexts.values()), schema=schema("contexts"))
-    lengths = [len(text.tokens(d)) for d in range(len(documents))]
-    joined["documents"] = document_table(documents, lengths, name)
-    joined["tokens"] = token_table(sorted(tokens), text.of, model.name)
-    inputs.reporter.note("writing tables")
-    records = {
-        file_name(table_name): write_table(folder / file_name(table_name), table)
-        for table_name, table in joined.items()
-    }
-    return records, tested
-
-
-def _sae_tables(
-    inputs: BuildInputs, sae: LoadedSae, codes: CodeShard, text: TokenTexts
-) -> tuple[dict[str, pa.Table], int, Any]:
-    from ingest.cooccurrence.edges import token_edges
-    from ingest.cooccurrence.pairs import index_documents
-    from ingest.decoder import logit_weights
-    from ingest.feature_tables import FeatureInputs, feature_tables
-    from ingest.labels import WordBackground
-    from ingest.tables import ContextWindows, edge_table
-
-    recipe, model = inputs.recipe, inputs.model
-    docs = index_documents(codes, sae.d_sae)
-    edges = token_edges(docs, sae.d_sae, options=recipe.edges, reporter=inputs.reporter)
+def _stages(
+    inputs: BuildInputs, folder: Path, saes: list[MappedSae], *, ray: str | None
+) -> list[Stage]:
+    """Run the stages of every SAE and of every pair of hooks; finished ones are kept."""
+    recipe, told = inputs.recipe, inputs.reporter
     windows = ContextWindows(
         inputs.documents,
-        tokens_of=text.tokens,
-        text_of=text.of,
+        tokens_of=inputs.text.tokens,
+        text_of=inputs.text.of,
         corpus=recipe.name,
         width=recipe.features.context_tokens,
     )
-    k = recipe.features.tokens
-    w_dec = sae.sae.W_dec.detach().float().cpu()
-    inputs.reporter.note("describing features")
-    used = feature_tables(
-        FeatureInputs(
-            sae_key=sae.key(model.name),
-            d_sae=sae.d_sae,
-            codes=codes,
-            docs=docs,
-            marginals=edges.marginals,
-            domains=np.array(
-                [inputs.documents[d].domain for d in np.unique(codes.document)], dtype=object
-            ),
-            logits=logit_weights(w_dec, model.unembedding(), k=k, reporter=inputs.reporter),
-            windows=windows,
-            background=WordBackground(windows.sample()),
-            text_of=text.of,
-            token_key=lambda token: f"{model.name}/{token}",
-            options=recipe.features,
+    stages = []
+    for sae in saes:
+        join = partial(
+            make_edges, sae=sae, options=recipe.edges, windows=windows, reporter=told, ray=ray
         )
-    )
-    tables = {
-        "features": used.features,
-        "edges": edge_table(edges, sae.key(model.name), top_k=recipe.edges.top_k),
-        "feature_tokens": used.feature_tokens,
-        "firings": used.firings,
-    }
-    return tables, edges.tested, used
+        describe = partial(
+            make_features, sae=sae, options=recipe.features, windows=windows,
+            unembedding=inputs.model.unembedding(), model=inputs.model.name, reporter=told,
+        )  # fmt: skip
+        stages.append(run_stage(folder, f"edges-{sae.name}", join))
+        stages.append(run_stage(folder, f"features-{sae.name}", describe))
+    for early, late in combinations(saes, 2):
+        if recipe.edges.feeds and early.depth < late.depth:
+            feed = partial(
+                make_feeds, pair=(early, late), options=recipe.edges, reporter=told, ray=ray
+            )
+            stages.append(run_stage(folder, f"feeds-{early.name}-{late.name}", feed))
+    return stages
+
+
+def _tables(inputs: BuildInputs, folder: Path, stages: list[Stage]) -> dict[str, dict[str, Any]]:
+    """Put the tables of all stages together; return their records."""
+    inputs.reporter.note("writing tables")
+
+    def rows(name: str) -> Iterator[pa.Table]:
+        return chain.from_iterable(stage.tables(name) for stage in stages)
+
+    records = {}
+    for name in ("features", "feature_tokens", "firings", *PAIRS, "fold_sums"):
+        if any((stage.folder / file_name(name)).is_file() for stage in stages):
+            records[file_name(name)] = write_table(folder / file_name(name), rows(name))
+    text, documents, corpus = inputs.text, inputs.documents, inputs.recipe.name
+    lengths = [len(text.tokens(d)) for d in range(len(documents))]
+    tokens = sorted({t for stage in stages for t in stage.about.get("token_ids", ())})
+    for name, table in (
+        ("contexts", join_contexts(chain(rows("contexts"), rows("edge_contexts")))),
+        ("documents", document_table(documents, lengths, corpus)),
+        ("tokens", token_table(tokens, text.of, inputs.model.name)),
+    ):
+        records[file_name(name)] = write_table(folder / file_name(name), table)
+    return records

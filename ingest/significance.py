@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.cooccurrence.pairs import Marginals, PairSums
+    from ingest.cooccurrence.sums import Marginals, PairSums, ValueSums
 
     Floats = NDArray[np.float64]
 
@@ -114,6 +114,103 @@ def within_document_z(sums: PairSums) -> Floats:
     """
     square = sums.aa - 2 * sums.abc_t + sums.bbcc_tt
     return _ratio(sums.a - sums.bc_t, square)
+
+
+def within_phi(sums: PairSums, m: Marginals) -> Floats:
+    """Correlation of two features' firings within documents.
+
+    The within-document part of the covariance, sum a - sum bc/T, over the geometric mean of the
+    features' own within-document sums of squares, n - sum b^2/T.
+
+    Returns
+    -------
+    float64, one a pair; NaN where a feature does not vary within documents.
+    """
+    own = np.maximum(m.n - m.bb_t, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt(own[sums.i] * own[sums.j])
+        return np.where(scale > 0, (sums.a - sums.bc_t) / scale, np.nan)
+
+
+def topic_correlation(sums: PairSums, m: Marginals) -> Floats:
+    """Correlation of two features' firing from document to document.
+
+    With e_id = (b_d - p_i T_d) / sqrt(T_d): sum e_i e_j over the geometric mean of the sums of
+    squares, from the sum of b c / T.
+
+    Returns
+    -------
+    float64, one a pair; NaN where a feature does not vary between documents.
+    """
+    variance = m.topic_variance
+    expected = m.n[sums.i] * (m.n[sums.j] / max(m.positions, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt(variance[sums.i] * variance[sums.j])
+        return np.where(scale > 0, (sums.bc_t - expected) / scale, np.nan)
+
+
+def correlation_p(r: Floats, samples: int) -> Floats:
+    """One-sided p of a positive correlation by Fisher's z; 1 where r is NaN or samples are few.
+
+    Parameters
+    ----------
+    r
+        Correlations.
+    samples
+        Number of independent samples (documents).
+    """
+    if samples <= 3:
+        return np.ones_like(r)
+    with np.errstate(divide="ignore"):
+        z = np.arctanh(np.clip(r, -1.0, 1.0)) * np.sqrt(samples - 3)
+    return upper_tail(z)
+
+
+def activation_correlation(
+    sums: PairSums, values: ValueSums, m: Marginals
+) -> tuple[Floats, Floats]:
+    """Pearson r of two features' activations.
+
+    Returns
+    -------
+    over_all
+        float64: over all positions, 0 where a feature does not fire.
+    given_both
+        float64: over the positions where both fire; NaN for fewer than three.
+    """
+    n = float(max(m.positions, 1))
+    i, j = sums.i, sums.j
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.sqrt((m.vv[i] - m.v[i] ** 2 / n) * (m.vv[j] - m.v[j] ** 2 / n))
+        over_all = (values.ij - m.v[i] * m.v[j] / n) / spread
+        a = sums.a.astype(np.float64)
+        own_i = np.maximum(values.ii - values.i**2 / a, 0.0)
+        own_j = np.maximum(values.jj - values.j**2 / a, 0.0)
+        given_both = (values.ij - values.i * values.j / a) / np.sqrt(own_i * own_j)
+    usable = (a >= 3) & (own_i > 1e-12 * values.ii) & (own_j > 1e-12 * values.jj)
+    return over_all, np.where(usable, given_both, np.nan)
+
+
+def position_share(sums: PairSums, m: Marginals) -> Floats:
+    """Share of the excess of joint firings that positions alone explain.
+
+    Features that both prefer the first tokens after BOS co-occur more than chance without any
+    relation. Positions of a block are put into strata s; independent within strata, a pair would
+    fire together sum n_i^s n_j^s / N^s times. The share is that sum's excess over E_ij, divided
+    by the observed excess.
+
+    Returns
+    -------
+    float64, one a pair; near 0 where positions play no part, NaN without an excess.
+    """
+    here = np.maximum(m.positions_at, 1).astype(np.float64)
+    stratified = np.zeros(len(sums))
+    for firings, total in zip(m.at, here, strict=True):
+        stratified += firings[sums.i] * (firings[sums.j] / total)
+    expected = m.n[sums.i] * (m.n[sums.j] / max(m.positions, 1))
+    excess = sums.a - expected
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(excess > 0, (stratified - expected) / excess, np.nan)
 
 
 def _ratio(total: Floats, square: Floats) -> Floats:

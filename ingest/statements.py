@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atlas.schemas import RELATIONS
+from atlas.schemas import PAIRS, RELATIONS
 
 RUN = """
 MERGE (m:Model {key: $model.key}) SET m += $model
@@ -30,13 +30,16 @@ MATCH (d:Document {key: row.document})
 MERGE (c:Context {key: row.properties.key}) SET c += row.properties
 MERGE (c)-[:FROM_DOCUMENT]->(d)
 """
-EDGES = """
-UNWIND $rows AS row
-MATCH (s:Feature {key: row.source})
-MATCH (t:Feature {key: row.target})
-MERGE (s)-[r:CO_OCCURS {key: row.properties.key}]->(t) SET r += row.properties
-"""
 # The type of a relationship cannot be a parameter, so there is one statement for each.
+FEATURE_PAIRS = {
+    table: f"""
+UNWIND $rows AS row
+MATCH (s:Feature {{key: row.source}})
+MATCH (t:Feature {{key: row.target}})
+MERGE (s)-[r:{relation} {{key: row.properties.key}}]->(t) SET r += row.properties
+"""
+    for table, relation in PAIRS.items()
+}
 FEATURE_TOKENS = {
     relation: f"""
 UNWIND $rows AS row

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import DatabaseError
 from atlas.graph.reader import DriverReader, Reader, plain
 from atlas.graph.sessions import open_session
-from atlas.schemas import RELATIONS
+from atlas.schemas import PAIRS, RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,10 @@ _BY_RUN = {
     "features": """
         MATCH (:Run {key: $run})<-[:FROM_RUN]-(f:Feature)-[:IN]->(:Sae) RETURN count(f) AS n
     """,
-    "edges": "MATCH ()-[r:CO_OCCURS {run: $run}]->() RETURN count(r) AS n",
+    **{
+        table: f"MATCH ()-[r:{relation} {{run: $run}}]->() RETURN count(r) AS n"
+        for table, relation in PAIRS.items()
+    },
     "firings": "MATCH ()-[r:FIRES_IN {run: $run}]->() RETURN count(r) AS n",
 }
 _TOKENS_OF_RUN = " UNION ALL ".join(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas.schemas import file_name, tables
+from atlas.schemas import FORMAT, file_name, tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +60,12 @@ def planted(run_id: str = "synthetic") -> tuple[dict[str, Any], Tables]:
         "documents": _documents(),
         "contexts": [_context(number, place) for number in range(3) for place in range(4)],
         "firings": _firings(),
+        "implies": [_implies(0, 1), _implies(9, 8)],
+        "similar": [_similar(0, 1), _similar(2, 9)],
+        "feeds": [],
     }
     run = {
-        "format": 1,
+        "format": FORMAT,
         "run_id": run_id,
         "name": "synthetic",
         "created": "2025-01-01T00:00:00+00:00",
@@ -164,7 +167,14 @@ def _edge(a: int, b: int, phi: float) -> dict[str, Any]:
         "npmi": 0.2 + phi / 10,
         "phi": phi,
         "phi_max": 0.9,
+        "phi_share": phi / 0.9,
         "jaccard": 0.25,
+        "phi_within": phi,
+        "r_topic": 0.05,
+        "r": phi / 2,
+        "r_joint": 0.1,
+        "cosine": None,
+        "position_share": 0.01,
         "p_target_given_source": 10 / (20 + a),
         "p_source_given_target": 10 / (20 + b),
         "z": 4.0,
@@ -174,6 +184,33 @@ def _edge(a: int, b: int, phi: float) -> dict[str, Any]:
         "rank_source": 1,
         "rank_target": 2,
         "mutual": True,
+        "contexts": [],
+    }
+
+
+def _implies(source: int, target: int) -> dict[str, Any]:
+    return {
+        "source": key(source),
+        "target": key(target),
+        "n": 10,
+        "p_target_given_source": 0.8,
+        "p_source_given_target": 0.3,
+        "lift": 2.0,
+        "cosine": 0.4,
+        "absorption": False,
+        "p": 1e-4,
+        "q": 1e-3,
+    }
+
+
+def _similar(a: int, b: int) -> dict[str, Any]:
+    return {
+        "source": key(a),
+        "target": key(b),
+        "cosine": 0.7,
+        "rank_source": 1,
+        "rank_target": None,
+        "mutual": False,
     }
 
 
@@ -249,6 +286,7 @@ def _firings() -> list[dict[str, Any]]:
             "rank": place + 1,
             "activation": 3.0 - place / 4 - index / 100,
             "activations": [0.0, 3.0 - place / 4, 0.0, 0.5, 0.0],
+            "bin": None,
         }
         for index in range(SIZE * len(THEMES))
         for place in range(4)

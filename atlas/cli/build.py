@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 def build(
     recipe: Annotated[str, typer.Argument(help="A TOML recipe, or a shipped one by name (demo).")],
     load: Annotated[bool, typer.Option(help="Load into Neo4j and analyse.")] = True,
+    ray: Annotated[str | None, typer.Option(help="Count on Ray: an address, or local.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an atlas from a recipe: tables, graph, centrality and communities.
@@ -31,7 +32,7 @@ def build(
     """
     from atlas.build import build_atlas
 
-    summary = build_atlas(recipe, load=load, reporter=reporter())
+    summary = build_atlas(recipe, load=load, ray=ray, reporter=reporter())
     if as_json:
         print_json(summary)
     else:

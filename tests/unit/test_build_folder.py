@@ -167,10 +167,10 @@ def test_large_text_and_further_columns_are_fine(tmp_path: Path) -> None:
 def test_an_empty_cell(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "b")
     table = pq.read_table(folder / "edges.parquet")
-    phi = pa.array([None, *table["phi"].to_pylist()[1:]], pa.float64())
-    field = pa.field("phi", pa.float64())
-    _rewrite(folder, "edges", table.set_column(table.column_names.index("phi"), field, phi))
-    with pytest.raises(ArtifactError, match="the column phi has 1 empty values"):
+    expected = pa.array([None, *table["expected"].to_pylist()[1:]], pa.float64())
+    field = pa.field("expected", pa.float64())
+    _rewrite(folder, "edges", table.set_column(table.column_names.index("expected"), field, expected))
+    with pytest.raises(ArtifactError, match="the column expected has 1 empty values"):
         open_build(folder)
 
 
@@ -204,7 +204,7 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2; this atlas reads format 1"),
+        ({"format": 1}, "format 1; this atlas reads format 2"),
         ({"run_id": None}, "lacks run_id"),
         ({"files": {"features.parquet": {"rows": 1}}}, "entry of features.parquet lacks"),
         ({"files": {"features.parquet": {"rows": 1, "sha256": ""}}}, "names no edges.parquet"),

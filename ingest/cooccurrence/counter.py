@@ -1,0 +1,102 @@
+"""What counts the codes of a build: here, in this process and its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.cooccurrence.index import build_index
+from ingest.cooccurrence.parts import LocalParts
+from ingest.cooccurrence.sums import marginals
+from ingest.cooccurrence.values import value_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from atlas.artifacts import CodeShard
+    from ingest.cooccurrence.index import Ranking
+    from ingest.cooccurrence.parts import Parts
+    from ingest.cooccurrence.sums import Marginals, ValueSums
+
+
+class Counter(Protocol):
+    """Counts codes, wherever they lie; every result is merged over all documents.
+
+    `groups` is the number of features of each SAE: one, or two of which the second is the later.
+    """
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Number of features of each SAE."""
+        ...
+
+    def marginals(self) -> Marginals:
+        """Return the sums a feature."""
+        ...
+
+    def parts(self, ranking: Ranking, *, folds: int = 1) -> Parts:
+        """Return what sums pairs, panel by panel, once the ranking is known."""
+        ...
+
+    def values(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> ValueSums:
+        """Sum activations over the joint firings of pairs ordered by (i, j), i < j."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalCounter:
+    """Counts in this process, one shard in memory at a time.
+
+    Attributes
+    ----------
+    read
+        Yields the shards anew at each call, whole documents each, in the unit of observation.
+    groups
+        Number of features of each SAE.
+    block
+        Positions of a document in one block of the forward pass; 0 where a document is one block.
+    scratch
+        Folder for the index's files; None keeps the index in memory.
+    device
+        A torch device whose kernels count pairs; None takes the numba kernels.
+    """
+
+    read: Callable[[], Iterable[CodeShard]]
+    groups: tuple[int, ...]
+    block: int = 0
+    scratch: Path | None = None
+    device: str | None = None
+
+    def marginals(self) -> Marginals:
+        """See `Counter.marginals`."""
+        return self._marginals
+
+    @cached_property
+    def _marginals(self) -> Marginals:
+        d_sae, total = sum(self.groups), None
+        for shard in self.read():
+            part = marginals(shard, d_sae, block=self.block)
+            total = part if total is None else total + part
+        if total is None:
+            raise ValueError("there are no shards to count")
+        return total
+
+    def parts(self, ranking: Ranking, *, folds: int = 1) -> Parts:
+        """See `Counter.parts`."""
+        index = build_index(
+            self.read(), ranking, own=self._marginals, folds=folds, scratch=self.scratch
+        )
+        if self.device is None:
+            return LocalParts([index], folds)
+        from ingest.cooccurrence.torch_parts import TorchParts
+
+        return TorchParts([index], folds=folds, device=self.device)
+
+    def values(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> ValueSums:
+        """See `Counter.values`."""
+        return value_sums(self.read(), i=i, j=j, d_sae=sum(self.groups))

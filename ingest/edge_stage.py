@@ -1,0 +1,201 @@
+"""Stages that find what joins features: within one SAE, and from an earlier SAE to a later one."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atlas.artifacts import write_table
+from ingest.contexts import join_contexts
+from ingest.cooccurrence.counter import LocalCounter
+from ingest.cooccurrence.kinds import NO_NEAR, NearPairs
+from ingest.cooccurrence.search import find_edges
+from ingest.cooccurrence.shards import CodeFiles, ShardFile
+from ingest.edge_tables import edge_tables, feeds_tables, fold_tables, implies_table
+from ingest.firing import PairScanner
+from ingest.geometry import feeds_weights, near_pairs, pair_cosines, similar_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from atlas.progress import Reporter
+    from atlas.recipe import EdgesSection
+    from ingest.contexts import ContextWindows
+    from ingest.cooccurrence.counter import Counter
+    from ingest.cooccurrence.search import Found
+    from ingest.mapped import MappedSae
+
+
+def make_edges(
+    folder: Path,
+    sae: MappedSae,
+    *,
+    options: EdgesSection,
+    windows: ContextWindows,
+    reporter: Reporter,
+    ray: str | None = None,
+) -> dict[str, Any]:
+    """Write ``edges``, ``implies``, ``similar`` and ``edge_contexts`` of one SAE.
+
+    Parameters
+    ----------
+    folder
+        Folder of the stage.
+    sae
+        The SAE.
+    options
+        What becomes an edge.
+    windows
+        Cuts the contexts.
+    reporter
+        Told of the progress.
+    ray
+        Address of a Ray cluster, or ``local``; None counts in this process.
+
+    Returns
+    -------
+    dict
+        ``tested`` and ``significant`` pairs.
+    """
+    near = _near(sae, options, reporter)
+    with (
+        scratch_folder(folder) as scratch,
+        counter_of((sae,), options=options, scratch=scratch, ray=ray) as counter,
+    ):
+        found = find_edges(counter, scratch, options=options, near=near, reporter=reporter)
+    lists, contexts = _contexts(sae, found, options, windows)
+    i, j = found.edges.sums.i, found.edges.sums.j
+    directed = found.implications
+    cosine = implied = None
+    if sae.w_dec is not None:
+        reporter.note("comparing decoder vectors")
+        cosine = pair_cosines(sae.w_dec, i, j)
+        implied = pair_cosines(sae.w_dec, directed.source, directed.target)
+        write_table(
+            folder / "similar.parquet", similar_table(sae.w_dec, sae.key, k=options.similar_k)
+        )
+    k = options.top_k
+    edges = edge_tables(found, sae.key, top_k=k, cosine=cosine, contexts=lists)
+    write_table(folder / "edges.parquet", edges)
+    write_table(folder / "implies.parquet", implies_table(found, sae.key, cosine=implied))
+    write_table(folder / "edge_contexts.parquet", contexts)
+    if found.folds is not None:
+        write_table(folder / "fold_sums.parquet", fold_tables(found, sae.key))
+    return {"tested": found.tested, "significant": found.edges.significant}
+
+
+def make_feeds(
+    folder: Path,
+    pair: tuple[MappedSae, MappedSae],
+    *,
+    options: EdgesSection,
+    reporter: Reporter,
+    ray: str | None = None,
+) -> dict[str, Any]:
+    """Write ``feeds``: token edges from an earlier SAE to a later one, on the same positions."""
+    early, late = pair
+    with (
+        scratch_folder(folder) as scratch,
+        counter_of(pair, options=options, scratch=scratch, ray=ray) as made,
+    ):
+        found = find_edges(made, scratch, options=options, reporter=reporter)
+    found = found.only("token")
+    weight = weight_cosine = None
+    if early.w_dec is not None and late.w_enc is not None:
+        i, j = found.edges.sums.i, found.edges.sums.j - early.d_sae
+        weight, weight_cosine = feeds_weights(early.w_dec, late.w_enc, i, j)
+    tables = feeds_tables(
+        found,
+        (early.key, late.key),
+        top_k=options.top_k,
+        weight=weight,
+        weight_cosine=weight_cosine,
+    )
+    write_table(folder / "feeds.parquet", tables)
+    return {"tested": found.tested, "significant": found.edges.significant}
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder beside a stage's own for files that are needed only while it runs."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="scratch-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def counter_of(
+    saes: tuple[MappedSae, ...], *, options: EdgesSection, scratch: Path, ray: str | None
+) -> Iterator[Counter]:
+    """Yield what counts one SAE's codes, or those of an earlier and a later one."""
+    files = CodeFiles(
+        [
+            tuple(ShardFile(path, sae.identity) for path, sae in zip(paths, saes, strict=True))
+            for paths in zip(*(sae.paths for sae in saes), strict=True)
+        ],
+        tuple(sae.d_sae for sae in saes),
+        unit=options.unit,
+        block=saes[0].block,
+    )
+    if ray is None:
+        yield LocalCounter(
+            files.read, files.groups, block=files.block, scratch=scratch, device=pair_device()
+        )
+        return
+    from ingest.cooccurrence.ray_counter import RayCounter
+
+    with RayCounter(files, ray) as counter:
+        yield counter
+
+
+def pair_device() -> str | None:
+    """Return the device whose kernels count pairs: CUDA where there is one, else numba's here."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else None
+
+
+def _near(sae: MappedSae, options: EdgesSection, reporter: Reporter) -> NearPairs:
+    if sae.w_dec is None:
+        return NO_NEAR
+    found = near_pairs(sae.w_dec, min_cosine=options.min_cosine, reporter=reporter)
+    if found.capped:
+        reporter.note(
+            f"{found.capped} features of {sae.name} have more than {found.cap} others at a decoder "
+            f"cosine of {options.min_cosine} or more; the nearest {found.cap} of each are looked at"
+        )
+    return NearPairs(found.i, found.j)
+
+
+def _contexts(
+    sae: MappedSae, found: Found, options: EdgesSection, windows: ContextWindows
+) -> tuple[list[list[str]] | None, pa.Table]:
+    """Find a few contexts of each mutual token edge: their keys an edge, and their rows."""
+    e = found.edges
+    chosen = np.flatnonzero(
+        (e.kind == 0) & (e.rank_i <= options.context_rank) & (e.rank_j <= options.context_rank)
+    )
+    if not options.contexts or len(chosen) == 0:
+        return None, join_contexts([])
+    m = found.marginals
+    scanner = PairScanner(
+        e.sums.i[chosen],
+        e.sums.j[chosen],
+        n=m.n,
+        largest=m.v_max.astype(np.float64),
+        kept=options.contexts,
+    )
+    for shard in sae.read():
+        scanner.add(shard)
+    joint = scanner.result()
+    contexts = windows.around(joint.document, joint.position)
+    lists: list[list[str]] = [[] for _ in range(len(e.kind))]
+    keys = joint.lists(contexts.keys.to_pylist(), pairs=len(chosen))
+    for place, some in zip(chosen.tolist(), keys, strict=True):
+        lists[place] = some
+    return lists, contexts.table

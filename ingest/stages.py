@@ -1,0 +1,88 @@
+"""Stages of a build: each leaves a folder of files with a record, and is not run twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from atlas.artifacts import file_sha256, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+RECORD = "record.json"
+BATCH = 100_000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage.
+
+    Attributes
+    ----------
+    folder
+        Where its files lie.
+    about
+        What it says of itself: counts and figures.
+    """
+
+    folder: Path
+    about: dict[str, Any]
+
+    def tables(self, name: str) -> Iterator[pa.Table]:
+        """Yield the rows of one of its Parquet files, some at a time; nothing without the file."""
+        import pyarrow as pa
+
+        path = self.folder / f"{name}.parquet"
+        if path.is_file():
+            with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows == 0:
+                    yield file.schema_arrow.empty_table()
+                for batch in file.iter_batches(BATCH):
+                    yield pa.Table.from_batches([batch])
+
+
+def run_stage(folder: Path, name: str, make: Callable[[Path], dict[str, Any]]) -> Stage:
+    """Return a stage that is finished, or make it.
+
+    Parameters
+    ----------
+    folder
+        The build's folder; the stage lies in ``parts/NAME`` in it.
+    name
+        Name of the stage.
+    make
+        Writes the stage's files into the folder that it is given, and returns what the stage
+        says of itself (JSON).
+    """
+    place = folder / "parts" / name
+    about = _finished(place)
+    if about is None:
+        shutil.rmtree(place, ignore_errors=True)
+        partial = place.with_name(place.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        about = json.loads(json.dumps(make(partial)))
+        files = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
+        write_json(partial / RECORD, {"files": files, "about": about})
+        partial.rename(place)
+    return Stage(place, about)
+
+
+def _finished(place: Path) -> dict[str, Any] | None:
+    record = place / RECORD
+    if not record.is_file():
+        return None
+    kept = json.loads(record.read_text())
+    for name, sha256 in kept["files"].items():
+        if not (place / name).is_file() or file_sha256(place / name) != sha256:
+            return None
+    about: dict[str, Any] = kept["about"]
+    return about
