@@ -189,7 +189,14 @@ def feeds_weights(
     return _dots(w_dec_early, w_enc_late.T.contiguous(), i, j)
 
 
-def similar_table(w_dec: torch.Tensor, sae_key: str, *, k: int, block: int = BLOCK) -> pa.Table:
+def similar_table(
+    w_dec: torch.Tensor,
+    sae_key: str,
+    *,
+    k: int,
+    block: int = BLOCK,
+    reporter: Reporter | None = None,
+) -> pa.Table:
     """Make the rows of SIMILAR_TO: pairs that are among the `k` nearest of either feature.
 
     Parameters
@@ -198,7 +205,7 @@ def similar_table(w_dec: torch.Tensor, sae_key: str, *, k: int, block: int = BLO
         float ``[d_sae, d_model]``.
     sae_key
         Key of the SAE; a feature's key is ``{sae_key}/{index}``.
-    k, block
+    k, block, reporter
         See `similar_features`.
 
     Returns
@@ -212,7 +219,7 @@ def similar_table(w_dec: torch.Tensor, sae_key: str, *, k: int, block: int = BLO
 
     from atlas.schemas import schema
 
-    found = similar_features(w_dec, k=k, block=block)
+    found = similar_features(w_dec, k=k, block=block, reporter=reporter)
     low, high, first, pair = _unordered(found)
     rank = np.zeros((2, len(low)), np.int32)
     rank[(found.i > found.j).astype(int), pair] = found.rank
