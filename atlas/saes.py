@@ -5,6 +5,7 @@ The one module, beside SAELens's trainer in `ingest.sparse_topk`, that imports s
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,12 @@ from atlas.lm import default_device, parameter_sha256
 from atlas.shipped import shipped_saes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sae_lens import SAE
+
+#: Cells (position, latent) that are encoded at a time: 256 MiB of float32.
+DENSE_CELLS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,50 @@ class LoadedSae:
         Returns
         -------
         row, index, value
-            int64, int64, float32 on the CPU, ordered by row, then latent index.
+            int64, int32, float32 on the CPU, ordered by row, then latent index.
         """
-        acts = self.sae.encode(stream.to(self.sae.dtype))
-        row, index = acts.nonzero(as_tuple=True)
-        return row.cpu(), index.cpu(), acts[row, index].float().cpu()
+        size = max(1, DENSE_CELLS // self.d_sae)
+        parts = []
+        for first in range(0, len(stream), size):
+            row, index, value = self._fire(stream[first : first + size].to(self.sae.dtype))
+            parts.append(((row + first).cpu(), index.to(torch.int32).cpu(), value.float().cpu()))
+        if not parts:
+            return (
+                torch.zeros(0, dtype=torch.int64),
+                torch.zeros(0, dtype=torch.int32),
+                torch.zeros(0),
+            )
+        row, index, value = (torch.cat(column) for column in zip(*parts, strict=True))
+        return row, index, value
+
+    def _fire(self, stream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        with sparse_activations(self.sae):
+            acts = self.sae.encode(stream)
+        if not acts.is_sparse:
+            row, index = acts.nonzero(as_tuple=True)
+            return row, index, acts[row, index]
+        # SAELens lists the k largest of each row one after the other, in no order.
+        index, order = acts._indices()[1].view(len(stream), -1).sort(dim=-1)
+        value = acts._values().view(len(stream), -1).gather(-1, order)
+        row, place = (value != 0).nonzero(as_tuple=True)
+        return row, index[row, place], value[row, place]
+
+
+@contextmanager
+def sparse_activations(sae: SAE[Any]) -> Iterator[None]:
+    """Let a TopK SAE encode to sparse tensors, which saves it a dense one of d_sae a position."""
+    from sae_lens.saes.topk_sae import TopK
+
+    function = sae.activation_fn
+    if not isinstance(function, TopK):
+        yield
+        return
+    before = function.use_sparse_activations
+    function.use_sparse_activations = True
+    try:
+        yield
+    finally:
+        function.use_sparse_activations = before
 
 
 def load_sae(

@@ -127,5 +127,6 @@ def keep_mask(
     real = (position >= skip_positions) & (position < lengths.to(stream.device)[:, None])
     norms = stream.float().norm(dim=-1)
     median = norms[real].median() if bool(real.any()) else norms.new_tensor(0.0)
-    keep: torch.Tensor = real & (norms <= sink_ratio * median)
+    # What is not finite is kept, so that it is noticed and not taken for a sink.
+    keep: torch.Tensor = real & (~(norms > sink_ratio * median) | ~torch.isfinite(norms))
     return keep

@@ -122,18 +122,31 @@ def _encode(
         where.append(np.stack([document, offset + column - 1, token]))
         for sae in saes:
             stream = streams[sae.hook.name][keep]
-            if not bool(torch.isfinite(stream).all()):
-                raise ModelError(
-                    f"{model.name} gives activations that are not finite at {sae.hook.name} in "
-                    f"document {int(document[0])}.",
-                    hint="Try float32, or remove the document.",
-                )
+            check_finite(stream, sae.hook.name, document, model.name)
             r, index, value = (x.numpy() for x in sae.codes(stream))
+            if not np.isfinite(value).all():
+                raise ModelError(
+                    f"SAE {sae.name} gives activations that are not finite in document "
+                    f"{int(document[r[~np.isfinite(value)][0]])} (counted from 0).",
+                    hint="Check its weights; they may be damaged.",
+                )
             parts[sae.name].append((r + seen, index, value))
         seen += len(row)
     rows = np.concatenate(where, axis=1) if where else np.zeros((3, 0), np.int64)
     for sae in saes:
         yield sae, _shard(rows, parts[sae.name])
+
+
+def check_finite(stream: torch.Tensor, hook: str, document: NDArray[np.int64], model: str) -> None:
+    """Raise unless all activations ``[positions, d_model]`` are finite, naming the document."""
+    bad = ~torch.isfinite(stream).all(dim=-1)
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise ModelError(
+            f"{model} gives activations that are not finite at {hook} in document "
+            f"{int(document[first])} (counted from 0).",
+            hint="Try float32, or remove the document.",
+        )
 
 
 def _shard(rows: NDArray[np.int64], parts: list[tuple[NDArray[np.int64], ...]]) -> CodeShard:

@@ -78,7 +78,8 @@ def make_edges(
         cosine = pair_cosines(sae.w_dec, i, j)
         implied = pair_cosines(sae.w_dec, directed.source, directed.target)
         write_table(
-            folder / "similar.parquet", similar_table(sae.w_dec, sae.key, k=options.similar_k)
+            folder / "similar.parquet",
+            similar_table(sae.w_dec, sae.key, k=options.similar_k, reporter=reporter),
         )
     k = options.top_k
     edges = edge_tables(found, sae.key, top_k=k, cosine=cosine, contexts=lists)

@@ -7,12 +7,15 @@ with the number of tokens.
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
+from atlas.artifacts import writing
 from atlas.errors import ArtifactError
 from ingest.cooccurrence.sums import document_ends
 
@@ -197,9 +200,28 @@ class _Maker:
     def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         if self.scratch is None or 0 in shape:
             return np.zeros(shape, dtype)
-        return np.lib.format.open_memmap(
-            self.scratch / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape
-        )
+        path = self.scratch / f"{name}.npy"
+        with writing(path, path):
+            reserve(path, math.prod(shape) * np.dtype(dtype).itemsize)
+            return np.memmap(path, dtype=np.dtype(dtype), mode="r+", shape=shape)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of `size` zero bytes whose place on the disk is taken.
+
+    Writing to a mapped file that the disk has no place for kills the process; asking for the
+    place first is an ordinary error.
+
+    Raises
+    ------
+    OSError
+        The disk has no place for it.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -38,7 +38,7 @@ def count_joint(
     """Add joint firings of the columns `first`, `first` + 1, ... to `out` ``[columns, ranks]``."""
     for r in numba.prange(out.shape[0]):
         j = first + r
-        end = limit[j]
+        end = min(limit[j], out.shape[1])
         if end > 0:
             joint = np.zeros(end, np.int32)
             stop = column[j + 1]

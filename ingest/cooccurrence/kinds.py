@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atlas.artifacts import writing
 from ingest.cooccurrence.sums import FLOAT_SUMS, SUMS, PairSums
 from ingest.significance import (
     correlation_p,
@@ -151,11 +152,13 @@ class Survivors:
             record[name] = getattr(sums, name)[rows]
         for name in _TESTED:
             record[name] = getattr(tested, name)[rows]
-        record.tofile(self._file)
+        with writing(self.path, self.path):
+            self._file.write(record.tobytes())
 
     def read(self) -> NDArray[np.void]:
         """Close the file and map it: a structured array, one record a pair."""
-        self._file.close()
+        with writing(self.path, self.path):
+            self._file.close()
         if self.path.stat().st_size == 0:
             return np.zeros(0, _RECORD)
         return np.memmap(self.path, _RECORD, mode="r")

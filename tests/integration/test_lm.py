@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,9 +88,21 @@ def test_codes_are_what_the_sae_encodes(model, tmp_path):
     loaded = load_sae(str(tiny.sae(tmp_path / "s")), device="cpu")
     row, index, value = loaded.codes(stream)
     dense = torch.zeros(9, loaded.d_sae)
-    dense[row, index] = value
+    dense[row, index.long()] = value
     torch.testing.assert_close(dense, loaded.sae.encode(stream))
     assert (value > 0).all()
+    place = row * loaded.d_sae + index
+    assert (place[1:] > place[:-1]).all()
+
+
+def test_codes_of_many_positions_are_those_of_each_part(model, tmp_path, monkeypatch):
+    stream = torch.randn(11, 32)
+    loaded = load_sae(str(tiny.sae(tmp_path / "s")), device="cpu")
+    whole = loaded.codes(stream)
+    monkeypatch.setattr("atlas.saes.DENSE_CELLS", 4 * loaded.d_sae)
+    for one, two in zip(whole, loaded.codes(stream), strict=True):
+        assert one.tolist() == two.tolist()
+    assert [len(part) for part in loaded.codes(stream[:0])] == [0, 0, 0]
 
 
 def test_an_sae_that_cannot_be_had_is_named(tmp_path):
@@ -164,3 +177,15 @@ def test_mask_drops_bos_padding_and_sinks():
         [False, True, True, False, True, True],
         [False, True, True, False, False, False],
     ]
+
+
+def test_what_is_not_finite_is_never_taken_for_a_sink():
+    from ingest.codes import check_finite
+
+    stream = torch.ones(1, 5, 4)
+    stream[0, 2, 1] = float("nan")
+    stream[0, 3] = float("inf")
+    keep = keep_mask(stream, torch.tensor([5]))
+    assert keep.tolist() == [[False, True, True, True, True]]
+    with pytest.raises(ModelError, match=r"not finite at blocks.2.*document 7"):
+        check_finite(stream[keep], "blocks.2.hook_resid_pre", np.array([6, 7, 7, 8]), "tiny")

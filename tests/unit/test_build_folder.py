@@ -167,9 +167,10 @@ def test_large_text_and_further_columns_are_fine(tmp_path: Path) -> None:
 def test_an_empty_cell(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "b")
     table = pq.read_table(folder / "edges.parquet")
-    expected = pa.array([None, *table["expected"].to_pylist()[1:]], pa.float64())
+    holed = pa.array([None, *table["expected"].to_pylist()[1:]], pa.float64())
     field = pa.field("expected", pa.float64())
-    _rewrite(folder, "edges", table.set_column(table.column_names.index("expected"), field, expected))
+    place = table.column_names.index("expected")
+    _rewrite(folder, "edges", table.set_column(place, field, holed))
     with pytest.raises(ArtifactError, match="the column expected has 1 empty values"):
         open_build(folder)
 
