@@ -150,7 +150,8 @@ def counter_of(
         return
     from ingest.cooccurrence.ray_counter import RayCounter
 
-    with RayCounter(files, ray) as counter:
+    # Other machines have no place at this path; there the indexes lie in temporary folders.
+    with RayCounter(files, ray, scratch=scratch if ray == "local" else None) as counter:
         yield counter
 
 

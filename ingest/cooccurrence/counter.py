@@ -39,7 +39,7 @@ class Counter(Protocol):
         """Return the sums a feature."""
         ...
 
-    def parts(self, ranking: Ranking, *, folds: int = 1) -> Parts:
+    def parts(self, ranking: Ranking) -> Parts:
         """Return what sums pairs, panel by panel, once the ranking is known."""
         ...
 
@@ -86,16 +86,14 @@ class LocalCounter:
             raise ValueError("there are no shards to count")
         return total
 
-    def parts(self, ranking: Ranking, *, folds: int = 1) -> Parts:
+    def parts(self, ranking: Ranking) -> Parts:
         """See `Counter.parts`."""
-        index = build_index(
-            self.read(), ranking, own=self._marginals, folds=folds, scratch=self.scratch
-        )
+        index = build_index(self.read(), ranking, own=self._marginals, scratch=self.scratch)
         if self.device is None:
-            return LocalParts([index], folds)
+            return LocalParts([index])
         from ingest.cooccurrence.torch_parts import TorchParts
 
-        return TorchParts([index], folds=folds, device=self.device)
+        return TorchParts([index], device=self.device)
 
     def values(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> ValueSums:
         """See `Counter.values`."""

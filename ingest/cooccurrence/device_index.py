@@ -156,7 +156,7 @@ class DeviceIndex:
         self.start = DeviceArray(index.start, device, resident="start" in resident)
         self.count = DeviceArray(index.count, device, resident="count" in resident)
         self.length = torch.from_numpy(index.length).to(device)
-        self.fold = torch.from_numpy(index.fold).to(device)
+        self.number = torch.from_numpy(index.number).to(device)
         self._steps = int(np.diff(rows).max(initial=0)).bit_length()
 
     def below(self, start: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:

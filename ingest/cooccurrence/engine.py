@@ -62,7 +62,7 @@ def candidate_sums(
             pairs = screen.pairs(joint, topic, first=first, limit=ranking.limit)
             if len(pairs.kept):
                 integers, floats = parts.sums(pairs)
-                yield oriented(pairs, ranking, integers.sum(axis=1), floats.sum(axis=1))
+                yield oriented(pairs, ranking, integers[:, 0], floats[:, 0])
             advance(last)
 
 
@@ -96,24 +96,30 @@ def oriented(
 def pairs_of(
     ranking: Ranking, i: NDArray[np.int32], j: NDArray[np.int32]
 ) -> tuple[Pairs, NDArray[np.int64]]:
-    """Group given pairs of features by their rarer one.
+    """Group given pairs of features by their rarer one; a pair given twice is grouped once.
 
     Returns
     -------
     pairs
         Over all columns.
     place
-        int64: place in `i` of each pair of `pairs`.
+        int64: place in `pairs` of each pair given.
     """
     one, two = ranking.rank[i].astype(np.int64), ranking.rank[j].astype(np.int64)
     low, high = np.minimum(one, two), np.maximum(one, two)
-    place = np.lexsort((low, high))
-    pointer = np.searchsorted(high[place], np.arange(len(ranking.order) + 1))
-    return Pairs(0, pointer.astype(np.int64), low[place].astype(np.int32)), place
+    ranks = len(ranking.order)
+    key, place = np.unique(high * ranks + low, return_inverse=True)
+    pointer = np.searchsorted(key, np.arange(ranks + 1) * ranks).astype(np.int64)
+    return Pairs(0, pointer, (key % max(ranks, 1)).astype(np.int32)), place
 
 
 def fold_sums(
-    parts: Parts, ranking: Ranking, *, i: NDArray[np.int32], j: NDArray[np.int32]
+    parts: Parts,
+    ranking: Ranking,
+    *,
+    i: NDArray[np.int32],
+    j: NDArray[np.int32],
+    folds: int = 1,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sum given pairs by folds of documents, in the order given (i < j).
 
@@ -124,10 +130,9 @@ def fold_sums(
         `INTEGER_SUMS` and `FLOAT_SUMS`; over the folds they add up to the pairs' sums.
     """
     pairs, place = pairs_of(ranking, i, j)
-    counted = parts.sums(pairs)
-    integers, floats = np.empty_like(counted[0]), np.empty_like(counted[1])
-    integers[:, :, place], floats[:, :, place] = counted
-    swapped = ranking.rank[i] > ranking.rank[j]
+    counted = parts.sums(pairs, folds=folds)
+    integers, floats = counted[0][:, :, place], counted[1][:, :, place]
+    swapped = ranking.rank[i] > ranking.rank[j]  # i is the column there
     ab, ac = INTEGER_SUMS.index("ab"), INTEGER_SUMS.index("ac")
     kept = integers[ab][:, swapped].copy()
     integers[ab][:, swapped] = integers[ac][:, swapped]

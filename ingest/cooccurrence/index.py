@@ -105,8 +105,8 @@ class PairIndex:
         int64 ``[documents]``: T_d.
     count
         uint16 or int32 ``[documents, ranks]``: firings of a rank in a document.
-    fold
-        int64 ``[documents]``: fold of each document, from 0.
+    number
+        int64 ``[documents]``: number of each document in the corpus.
     """
 
     ranking: Ranking
@@ -116,7 +116,7 @@ class PairIndex:
     doc_end: NDArray[np.int64]
     length: NDArray[np.int64]
     count: Integers
-    fold: NDArray[np.int64]
+    number: NDArray[np.int64]
 
 
 def build_index(
@@ -124,7 +124,6 @@ def build_index(
     ranking: Ranking,
     *,
     own: Marginals,
-    folds: int = 1,
     scratch: Path | None = None,
 ) -> PairIndex:
     """Index codes for counting.
@@ -137,8 +136,6 @@ def build_index(
         Order of the features, from the marginals of *all* parts.
     own
         Marginals of these shards alone; they say how large everything is.
-    folds
-        Documents fall into so many folds, by their number in the corpus.
     scratch
         Folder for the files behind the arrays; None keeps them in memory.
 
@@ -159,7 +156,7 @@ def build_index(
         doc_end=np.zeros(own.documents, np.int64),
         length=np.zeros(own.documents, np.int64),
         count=make("count", (own.documents, len(n)), _count_type(own)),
-        fold=np.zeros(own.documents, np.int64),
+        number=np.zeros(own.documents, np.int64),
     )
     place, doc, base = column[:-1].copy(), 0, 0
     for shard in shards:
@@ -169,7 +166,7 @@ def build_index(
         some = slice(doc, doc + len(ends))
         index.doc_end[some] = base + shard.indptr[ends]
         index.length[some] = np.diff(ends, prepend=0)
-        index.fold[some] = shard.document[ends - 1] % folds
+        index.number[some] = shard.document[ends - 1]
         _sort_shard(
             shard.indptr, shard.index, ranking.rank, base, place, index.partner, index.start
         )
@@ -181,8 +178,8 @@ def build_index(
 
 
 def _count_type(own: Marginals) -> DTypeLike:
-    """Return uint16 unless a document may be too long for it (T_d <= sqrt(sum T^2))."""
-    return np.uint16 if own.tt < (1 << 16) ** 2 else np.int32
+    """Return uint16 unless a document is too long for it."""
+    return np.uint16 if own.longest < 1 << 16 else np.int32
 
 
 def _changed() -> ArtifactError:

@@ -75,8 +75,17 @@ class Parts(Protocol):
         """
         ...
 
-    def sums(self, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Sum for the tests: int64 ``[7, folds, pairs]``, float64 ``[3, folds, pairs]``."""
+    def sums(
+        self, pairs: Pairs, *, folds: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Sum for the tests, by folds of documents (a document's number modulo `folds`).
+
+        Returns
+        -------
+        int64 ``[7, folds, pairs]``, float64 ``[3, folds, pairs]``
+            In the order of `INTEGER_SUMS` (b of the partner, c of the column) and `FLOAT_SUMS`.
+            A pair must be listed once.
+        """
         ...
 
 
@@ -88,12 +97,9 @@ class LocalParts:
     ----------
     indexes
         Indexes over disjoint documents, with one ranking.
-    folds
-        Folds of documents in `sums`.
     """
 
     indexes: Sequence[PairIndex]
-    folds: int = 1
 
     def joint(self, first: int, last: int, *, width: int) -> NDArray[np.int64]:
         """See `Parts.joint`."""
@@ -123,13 +129,15 @@ class LocalParts:
                 out += columns.T @ partners
         return out
 
-    def sums(self, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def sums(
+        self, pairs: Pairs, *, folds: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """See `Parts.sums`."""
-        integers = np.zeros((len(INTEGER_SUMS), self.folds, len(pairs.kept)), np.int64)
-        floats = np.zeros((len(FLOAT_SUMS), self.folds, len(pairs.kept)), np.float64)
+        integers = np.zeros((len(INTEGER_SUMS), folds, len(pairs.kept)), np.int64)
+        floats = np.zeros((len(FLOAT_SUMS), folds, len(pairs.kept)), np.float64)
         for x in self.indexes:
             sum_pairs(
-                x.partner, x.column, x.start, x.doc_end, x.length, x.count, x.fold % self.folds,
+                x.partner, x.column, x.start, x.doc_end, x.length, x.count, x.number % folds,
                 pairs.first, pairs.pointer, pairs.kept, integers, floats,
             )  # fmt: skip
         return integers, floats

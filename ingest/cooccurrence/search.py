@@ -95,7 +95,7 @@ def find_edges(
     told = reporter or SilentReporter()
     m = counter.marginals()
     ranking = rank_features(m, groups=counter.groups, min_expected=options.min_expected)
-    parts = counter.parts(ranking, folds=max(options.folds, 1))
+    parts = counter.parts(ranking)
     screen = make_screen(m, ranking, options=options, near=(near.i, near.j))
     survivors = Survivors(scratch / "survivors.bin")
     for sums in candidate_sums(parts, ranking, screen, reporter=told):
@@ -112,7 +112,7 @@ def find_edges(
     )
     del records
     survivors.path.unlink()
-    folds = fold_sums(parts, ranking, i=i, j=j) if options.folds else None
+    folds = fold_sums(parts, ranking, i=i, j=j, folds=options.folds) if options.folds else None
     told.note("correlating activations on edges")
     values = counter.values(i, j)
     return Found(m, counter.groups, ranking.tested, edges, directed, values, folds)

@@ -45,8 +45,8 @@ class Marginals:
         int64 ``[strata, d_sae]``: firings by stratum of the position in its block.
     positions, documents
         N and D (documents with an unmasked position).
-    tt
-        Sum of T^2.
+    tt, longest
+        Sum of T^2, and the largest T.
     positions_at
         int64 ``[strata]``: positions by stratum.
     """
@@ -63,12 +63,14 @@ class Marginals:
     positions: int
     documents: int
     tt: int
+    longest: int
     positions_at: NDArray[np.int64]
 
     def __add__(self, other: Marginals) -> Marginals:
         """Merge the marginals of two disjoint sets of documents."""
         values = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         values["v_max"] = np.maximum(self.v_max, other.v_max)
+        values["longest"] = max(self.longest, other.longest)
         return Marginals(**values)
 
     @property
@@ -109,6 +111,7 @@ def marginals(codes: CodeShard, d_sae: int, *, block: int = 0) -> Marginals:
         positions=codes.rows,
         documents=len(ends),
         tt=int((length**2).sum()),
+        longest=int(length.max(initial=0)),
         positions_at=np.bincount(stratum, minlength=len(STRATA) + 1).astype(np.int64),
     )
 

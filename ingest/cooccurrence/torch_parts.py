@@ -120,8 +120,6 @@ class TorchParts:
     indexes
         Indexes over disjoint documents, with one ranking. What fits into half of the budget is
         kept on the device, rows first; the rest is read and sent by slices.
-    folds
-        Folds of documents in `sums`.
     device
         A torch device with float64.
     budget
@@ -142,7 +140,6 @@ class TorchParts:
         self,
         indexes: Sequence[PairIndex],
         *,
-        folds: int = 1,
         device: str | torch.device,
         budget: int | None = None,
         method: Method | None = None,
@@ -153,7 +150,6 @@ class TorchParts:
                 "Pairs cannot be counted on an MPS device: it has no float64.",
                 hint="Count them on the CPU; the model may still run on MPS.",
             )
-        self.folds = folds
         self.method = method
         whole = default_budget(self.device) if budget is None else budget
         self._indexes, self._work = put_on_device(indexes, device=self.device, budget=whole)
@@ -213,9 +209,11 @@ class TorchParts:
         found: NDArray[np.float32] = out.cpu().numpy()
         return found
 
-    def sums(self, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def sums(
+        self, pairs: Pairs, *, folds: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """See `Parts.sums`."""
-        shape = (self.folds, len(pairs.kept))
+        shape = (folds, len(pairs.kept))
         integers = np.zeros((len(INTEGER_SUMS), *shape), np.int64)
         floats = np.zeros((len(FLOAT_SUMS), *shape), np.float64)
         # An eighth for the table of slots; pairs such that their entries of 32 documents fit.
@@ -224,7 +222,7 @@ class TorchParts:
             group = make_group(pairs, first, last, device=self.device)
             mine = slice(pairs.pointer[first], pairs.pointer[last])
             for x in self._indexes:
-                whole, real = sum_group(x, group, folds=self.folds, work=self._work)
+                whole, real = sum_group(x, group, folds=folds, work=self._work)
                 integers[:, :, mine] += whole
                 floats[:, :, mine] += real
         return integers, floats

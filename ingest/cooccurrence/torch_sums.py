@@ -189,7 +189,7 @@ class _Firings:
         # A column's firings follow one another in `start`, and so do its cells here.
         each = turned.sum(1)
         begin = cell.cumsum(0) - cell + (place - each.cumsum(0) + each)[column]
-        key = column * folds + x.fold[documents][document] % folds
+        key = column * folds + x.number[documents][document] % folds
         by_fold = torch.bincount(key, minlength=len(each) * folds).view(len(each), folds)
         order = key.argsort(stable=True) if folds > 1 else slice(None)
         column, document, cell, begin = (v[order] for v in (column, document, cell, begin))

@@ -52,9 +52,9 @@ def test_joint_firings(case, method, budget):
 @pytest.mark.parametrize("folds", [1, 3])
 def test_sums(case, folds, budget):
     pairs = some_pairs(case.ranking, 5, share=0.3 if budget is None else 0.01)
-    expected = LocalParts(case.indexes, folds).sums(pairs)
-    fast = TorchParts(case.indexes, folds=folds, device="cuda", budget=budget)
-    found, again = fast.sums(pairs), fast.sums(pairs)
+    expected = LocalParts(case.indexes).sums(pairs, folds=folds)
+    fast = TorchParts(case.indexes, device="cuda", budget=budget)
+    found, again = fast.sums(pairs, folds=folds), fast.sums(pairs, folds=folds)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-9, atol=0)
     np.testing.assert_array_equal(found[1], again[1])  # the order of summation is fixed

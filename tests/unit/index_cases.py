@@ -41,7 +41,6 @@ def random_case(
     longest: int = 12,
     parts: int = 2,
     groups: tuple[int, ...] | None = None,
-    folds: int = 3,
     min_expected: float = 0.3,
     scratch: Path | None = None,
 ) -> Case:
@@ -75,7 +74,7 @@ def random_case(
         folder = None if scratch is None else scratch / str(number)
         if folder is not None:
             folder.mkdir()
-        indexes.append(build_index([shard], ranking, own=mine, folds=folds, scratch=folder))
+        indexes.append(build_index([shard], ranking, own=mine, scratch=folder))
     return Case(indexes, ranking, m, fires, document)
 
 

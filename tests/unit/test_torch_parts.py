@@ -24,14 +24,11 @@ BUDGETS = (1, 3000, 200_000, None)
 GROUPS = (None, (23,), (9, 14), (14, 9))
 
 
-def both(case: Case, *, folds: int = 1, **options) -> tuple[LocalParts, TorchParts]:
-    return (
-        LocalParts(case.indexes, folds),
-        TorchParts(case.indexes, folds=folds, device="cpu", **options),
-    )
+def both(case: Case, **options) -> tuple[LocalParts, TorchParts]:
+    return LocalParts(case.indexes), TorchParts(case.indexes, device="cpu", **options)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     parts=st.integers(1, 3),
@@ -66,7 +63,7 @@ def test_joint_firings_are_those_of_dense_products(method, groups):
     np.testing.assert_array_equal(found, np.where(below, fires.T @ fires, 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     parts=st.integers(1, 3),
@@ -78,9 +75,9 @@ def test_joint_firings_are_those_of_dense_products(method, groups):
 )
 def test_sums_are_those_of_the_kernels(seed, parts, groups, folds, budget, share, first):
     case = random_case(seed, parts=parts, groups=groups)
-    local, fast = both(case, folds=folds, budget=budget)
+    local, fast = both(case, budget=budget)
     pairs = some_pairs(case.ranking, seed, first=first, share=share)
-    expected, found = local.sums(pairs), fast.sums(pairs)
+    expected, found = (p.sums(pairs, folds=folds) for p in (local, fast))
     assert (found[0].dtype, found[1].dtype) == (np.int64, np.float64)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-9, atol=0)
@@ -92,7 +89,7 @@ def test_sums_are_those_of_the_definition(budget):
     pairs = some_pairs(case.ranking, 8)
     fires = case.fires[:, case.ranking.order].astype(np.int64)
     fold_of = case.document % 3
-    integers, floats = both(case, folds=3, budget=budget)[1].sums(pairs)
+    integers, floats = both(case, budget=budget)[1].sums(pairs, folds=3)
     assert len(pairs.kept) > 20
     for place, (i, j) in enumerate(zip(pairs.kept, pairs.column, strict=True)):
         for fold in range(3):
@@ -107,7 +104,7 @@ def test_sums_are_those_of_the_definition(budget):
             np.testing.assert_allclose(floats[:, fold, place], [v.sum() for v in real])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     groups=st.sampled_from(GROUPS),
@@ -193,7 +190,7 @@ def test_counts_beyond_what_float32_holds(method):
         doc_end=np.array([2 * positions]),
         length=np.array([positions]),
         count=np.full((1, 2), positions, np.int32),
-        fold=np.zeros(1, np.int64),
+        number=np.zeros(1, np.int64),
     )
     many = TorchParts([index] * parts, device="cpu", method=method, budget=1 << 40)
     assert many.joint(0, 2, width=1).tolist() == [[0], [EXACT + 1]]
