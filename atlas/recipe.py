@@ -6,29 +6,34 @@ of range. Paths in a recipe are relative to the recipe's own folder.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import tomllib
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from atlas.errors import RecipeError
+from atlas.recipe_file import Strict, absolute_path, absolute_source, read_toml
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-class ModelSection(_Strict):
+class ModelSection(Strict):
     """``[model]``: the language model."""
 
     name: str = Field(description="packaged name, local folder, or hub name")
 
 
-class CorpusSection(_Strict):
+class MappedModelSection(ModelSection):
+    """``[model]`` of a build; where codes are brought, the name is a key and nothing is loaded."""
+
+    tokenizer: str | None = Field(
+        default=None, description="with brought codes: local folder or hub name, for token texts"
+    )
+
+
+class CorpusSection(Strict):
     """``[[corpus]]``: a source of documents; several are read one after the other."""
 
     source: str = Field(description="folder, file, demo:written, demo:hpo, or hf:NAME")
@@ -38,14 +43,46 @@ class CorpusSection(_Strict):
     limit: int | None = Field(default=None, ge=1)
 
 
-class SaeSection(_Strict):
-    """``[[sae]]``: an SAE to map."""
+class CodesSection(Strict):
+    """``[sae.codes]``: codes that another library computed; see `ingest.brought`."""
 
-    source: str = Field(description="shipped name, local folder, or RELEASE:ID of SAELens")
+    path: str = Field(description="file or folder of the codes")
+    format: Literal["auto", "parquet", "safetensors", "delphi"] = "auto"
+    latents: Literal["auto", "absolute", "relative"] = "auto"
+    d_sae: int | None = Field(default=None, ge=1, description="latents, unless the files say it")
+    documents: str | None = Field(default=None, description="documents table")
+    positions: Literal["all", "only those with a firing"] = "all"
+    skip_positions: int = Field(default=0, ge=0, description="first positions that do not count")
+    mask_tokens: list[int | str] = Field(default=[], description="tokens that do not count")
+
+
+class SaeSection(Strict):
+    """``[[sae]]``: an SAE to map. With codes it is not run, and its source gives weights alone."""
+
+    source: str | None = Field(
+        default=None, description="shipped name, local folder, or RELEASE:ID of SAELens"
+    )
     name: str | None = Field(default=None, description="name in feature keys; default from source")
+    hook: str | None = Field(
+        default=None, min_length=1, description="with codes: what the SAE reads, in any words"
+    )
+    codes: CodesSection | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.codes is None:
+            if self.source is None:
+                raise ValueError("source is missing; without it, give [sae.codes]")
+            if self.hook is not None:
+                raise ValueError("hook goes with [sae.codes] only: an SAE of SAELens says its own")
+        elif self.name is None or self.hook is None:
+            raise ValueError("brought codes need a name and a hook")
+        elif not re.match(_NAME, self.name):
+            raise ValueError(f"name {self.name!r} has to be letters, digits and . _ -")
+        return self
 
 
-class TokensSection(_Strict):
+class TokensSection(Strict):
     """``[tokens]``: how documents become positions that count."""
 
     context_size: int = Field(default=256, ge=2)
@@ -57,7 +94,7 @@ class TokensSection(_Strict):
     shard_documents: int = Field(default=500, ge=1)
 
 
-class EdgesSection(_Strict):
+class EdgesSection(Strict):
     """``[edges]``: which pairs are tested and which become edges."""
 
     unit: str = Field(
@@ -85,7 +122,7 @@ class EdgesSection(_Strict):
     folds: int = Field(default=0, ge=0, description="document folds whose sums are kept; 0: none")
 
 
-class FeaturesSection(_Strict):
+class FeaturesSection(Strict):
     """``[features]``: what is kept of each feature beside its counts."""
 
     contexts: int = Field(default=10, ge=0)
@@ -96,27 +133,60 @@ class FeaturesSection(_Strict):
     seed: int = 0
 
 
-class AnalysisSection(_Strict):
+class AnalysisSection(Strict):
     """``[analysis]``: centrality and communities."""
 
     seed: int = 0
     backbone_k: int = Field(default=10, ge=1)
 
 
-class BuildRecipe(_Strict):
-    """A build: text, model and SAEs to a graph."""
+class BuildRecipe(Strict):
+    """A build: text, model and SAEs to a graph; or codes of SAEs to a graph."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    model: ModelSection
-    corpus: list[CorpusSection] = Field(min_length=1)
+    name: str = Field(pattern=_NAME)
+    model: MappedModelSection
+    corpus: list[CorpusSection] = Field(default=[])
     sae: list[SaeSection] = Field(min_length=1)
     tokens: TokensSection = TokensSection()
     edges: EdgesSection = EdgesSection()
     features: FeaturesSection = FeaturesSection()
     analysis: AnalysisSection = AnalysisSection()
 
+    @property
+    def brought(self) -> bool:
+        """Whether the codes of all SAEs are brought, so that no language model is needed."""
+        return self.sae[0].codes is not None
 
-class HarvestSection(_Strict):
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if any((section.codes is None) == self.brought for section in self.sae):
+            raise ValueError("[sae.codes] has to be given for every [[sae]] or for none")
+        names = [section.name for section in self.sae if section.name is not None]
+        if len(set(names)) != len(names):
+            raise ValueError("sae: two SAEs have the same name")
+        if self.brought:
+            self._check_brought()
+        elif not self.corpus:
+            raise ValueError("corpus: a [[corpus]] is needed, or [sae.codes]")
+        elif self.model.tokenizer is not None:
+            raise ValueError("model.tokenizer goes with [sae.codes] only: a model has its own")
+        return self
+
+    def _check_brought(self) -> None:
+        if self.corpus:
+            raise ValueError(
+                "corpus: [[corpus]] does not go with [sae.codes]: codes are of text that was read "
+                "already; give texts and domains in the table sae.codes.documents"
+            )
+        idle = sorted(self.tokens.model_fields_set - {"shard_documents"})
+        if idle:
+            raise ValueError(
+                f"tokens.{idle[0]} does nothing where codes are brought; see "
+                "sae.codes.skip_positions and sae.codes.mask_tokens"
+            )
+
+
+class HarvestSection(Strict):
     """``[harvest]``: activations written to disk for training."""
 
     context_size: int = Field(default=256, ge=2)
@@ -127,10 +197,10 @@ class HarvestSection(_Strict):
     compile: bool = Field(default=False, description="torch.compile the blocks; needs a compiler")
 
 
-class TrainedSaeSection(_Strict):
+class TrainedSaeSection(Strict):
     """``[[sae]]`` of a training recipe: one TopK SAE to train."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=_NAME)
     hook: str
     d_sae: int = Field(ge=2)
     k: int = Field(ge=1)
@@ -144,7 +214,7 @@ class TrainedSaeSection(_Strict):
     seed: int = 0
 
 
-class TrainRecipe(_Strict):
+class TrainRecipe(Strict):
     """A training: harvest once, then train each SAE."""
 
     model: ModelSection
@@ -174,67 +244,42 @@ def load_train_recipe(path: str | Path) -> TrainRecipe:
     return _load(TrainRecipe, Path(path))
 
 
-def digest(recipe: _Strict, *, exclude: set[str] | None = None) -> str:
+def digest(recipe: Strict, *, exclude: set[str] | None = None) -> str:
     """SHA-256 of a recipe's values (not of its spelling), as hex."""
     values = recipe.model_dump(mode="json", exclude=exclude)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _load(kind: type[_R], path: Path) -> _R:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"Recipe {path} cannot be read: {error}.") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"Recipe {path} is not TOML: {error}.") from error
-    try:
-        recipe = kind.model_validate(values)
-    except ValidationError as error:
-        lines = [_explain(kind, item) for item in error.errors()]
-        raise RecipeError(f"Recipe {path}: " + "; ".join(lines)) from error
-    return _with_absolute_sources(recipe, path.resolve().parent)
-
-
-def _explain(kind: type[BaseModel], item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] != "extra_forbidden":
-        return f"{where}: {item['msg'][0].lower()}{item['msg'][1:]} (given: {item['input']!r})"
-    known = _fields_at(kind, item["loc"][:-1])
-    near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.0)
-    meant = f"did you mean {near[0]!r}?" if near else ""
-    return f"unknown key {where!r}; {meant} Known here: {', '.join(known)}."
-
-
-def _fields_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    current: Any = kind
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        annotation = current.model_fields[part].annotation
-        current = getattr(annotation, "__args__", (annotation,))[0]
-    return list(current.model_fields)
+    return _with_absolute_sources(read_toml(kind, path), path.resolve().parent)
 
 
 def _with_absolute_sources(recipe: _R, folder: Path) -> _R:
     """Resolve relative folders and files of a recipe against the recipe's folder."""
-
-    def absolute(source: str) -> str:
-        candidate = folder / source
-        looks_like_path = source.startswith((".", "/", "~")) or candidate.exists()
-        return (
-            str(Path(source).expanduser() if source.startswith("~") else candidate.resolve())
-            if looks_like_path
-            else source
-        )
-
-    update: dict[str, Any] = {}
-    for field in ("corpus", "sae"):
-        update[field] = [
-            s.model_copy(update={"source": absolute(s.source)}) if hasattr(s, "source") else s
-            for s in getattr(recipe, field)
+    update: dict[str, Any] = {
+        "corpus": [
+            section.model_copy(update={"source": absolute_source(section.source, folder)})
+            for section in recipe.corpus
         ]
-    name = recipe.model.name
-    update["model"] = recipe.model.model_copy(update={"name": absolute(name)})
+    }
+    if isinstance(recipe, BuildRecipe):
+        update["sae"] = [_absolute_sae(section, folder) for section in recipe.sae]
+    model, named = recipe.model, {}
+    if not (isinstance(recipe, BuildRecipe) and recipe.brought):
+        named["name"] = absolute_source(model.name, folder)
+    if isinstance(model, MappedModelSection) and model.tokenizer is not None:
+        named["tokenizer"] = absolute_source(model.tokenizer, folder)
+    update["model"] = model.model_copy(update=named)
     return recipe.model_copy(update=update)
+
+
+def _absolute_sae(section: SaeSection, folder: Path) -> SaeSection:
+    update: dict[str, Any] = {}
+    if section.source is not None:
+        update["source"] = absolute_source(section.source, folder)
+    if section.codes is not None:
+        paths = {"path": section.codes.path, "documents": section.codes.documents}
+        update["codes"] = section.codes.model_copy(
+            update={k: absolute_path(v, folder) for k, v in paths.items() if v is not None}
+        )
+    return section.model_copy(update=update)

@@ -1,39 +1,34 @@
-"""Model, SAEs and text of a recipe, and what identifies the build that they make."""
+"""Inputs of a build whose codes are made here, by a forward pass over text."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.artifacts import shard_rows, write_json
 from atlas.errors import CorpusError
 from atlas.recipe import digest
+from ingest.coded import Coded, Inputs, weights_entry
+from ingest.mapped import MappedSae
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
     from atlas.lm import LanguageModel
-    from atlas.progress import Reporter
-    from atlas.recipe import BuildRecipe
     from atlas.saes import LoadedSae
-    from ingest.corpus import Document
-
-#: Bumped when the same recipe gives other tables than before.
-PIPELINE_VERSION = 4
+    from ingest.documents import Document
 
 
-class BuildInputs:
-    """Model, SAEs and text of a recipe, each loaded when it is first needed."""
-
-    def __init__(self, recipe: BuildRecipe, reporter: Reporter) -> None:
-        self.recipe = recipe
-        self.reporter = reporter
+class BuildInputs(Inputs):
+    """Model, SAEs and text of a recipe; the codes are made by a forward pass."""
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -48,7 +43,7 @@ class BuildInputs:
         """The SAEs, in the recipe's order."""
         from atlas.saes import load_sae
 
-        return [load_sae(section.source, name=section.name) for section in self.recipe.sae]
+        return [load_sae(str(section.source), name=section.name) for section in self.recipe.sae]
 
     @cached_property
     def documents(self) -> list[Document]:
@@ -89,17 +84,121 @@ class BuildInputs:
         """Tokens of the documents and texts of tokens."""
         return TokenTexts(self.documents, self.model.tokenizer)
 
-    @property
-    def run_id(self) -> str:
-        """Name and hash of recipe, text, weights and this pipeline's version."""
-        parts = [
-            digest(self.recipe, exclude={"analysis"}),
-            self.corpus_sha256,
-            str(self.model.weights_sha256),
-            *(sae.weights_sha256 for sae in self.saes),
-            str(PIPELINE_VERSION),
+    def identity(self) -> list[str]:
+        """Hashes of the text, the model's weights and those of the SAEs."""
+        weights = [sae.weights_sha256 for sae in self.saes]
+        return [self.corpus_sha256, str(self.model.weights_sha256), *weights]
+
+    def code(self, folder: Path) -> Coded:
+        """Run the model and the SAEs over the text, after a preflight on a sample.
+
+        Raises
+        ------
+        ModelError, CorpusError, ArtifactError
+            What failed, on what, and what to do; finished shards stay.
+        """
+        figures = self._preflight(folder)
+        tokens = self.recipe.tokens.model_dump().items()
+        return Coded(
+            saes=self._map(folder),
+            documents=self.documents,
+            n_tokens=lambda document: len(self.text.tokens(document)),
+            tokens_of=self.text.tokens,
+            text_of=self.text.of,
+            token_space=self.model.name,
+            unembedding=self.model.unembedding(),
+            corpus_sha256=self.corpus_sha256,
+            model={
+                "key": self.model.name,
+                "d_model": self.model.d_model,
+                "n_layers": self.model.n_layers,
+                "weights_sha256": self.model.weights_sha256,
+                "source": self.recipe.model.name,
+            },
+            sae_entries=[self._entry(sae) for sae in self.saes],
+            parameters={"dtype": "preferred of the device"}
+            | {f"tokens.{key}": value for key, value in tokens}
+            | _flat_figures(figures),
+        )
+
+    def _entry(self, sae: LoadedSae) -> dict[str, Any]:
+        return {
+            "key": sae.key(self.model.name),
+            "name": sae.name,
+            "hook": sae.hook.name,
+            "d_sae": sae.d_sae,
+            **weights_entry(sae),
+        }
+
+    def _preflight(self, folder: Path) -> dict[str, Any]:
+        """Measure each SAE on a sample; kept in ``preflight.json``."""
+        from ingest.preflight import measure
+
+        path = folder / "preflight.json"
+        if path.is_file():
+            kept: dict[str, Any] = json.loads(path.read_text())
+            return kept
+        texts = [d.text for d in self.documents[:: max(1, len(self.documents) // 48)]]
+        figures = {}
+        for sae in self.saes:
+            self.reporter.note(f"preflight of {sae.key(self.model.name)}")
+            measured = measure(self.model, sae, texts, options=self.recipe.tokens)
+            for note in measured.notes:
+                self.reporter.note(f"  {note}")
+            figures[sae.name] = measured.to_json()
+        write_json(path, figures)
+        return figures
+
+    def _identity(self, sae: LoadedSae) -> dict[str, str]:
+        return {
+            "model": f"{self.model.name} {self.model.weights_sha256}",
+            "hook": sae.hook.name,
+            "sae": sae.weights_sha256,
+            "corpus": self.corpus_sha256,
+            "tokens": digest(self.recipe.tokens),
+        }
+
+    def _map(self, folder: Path) -> list[MappedSae]:
+        """Write the code shards; return the SAEs with them, the earliest hook first."""
+        from ingest.codes import shard_path, write_codes
+
+        identity = {sae.name: self._identity(sae) for sae in self.saes}
+        shards = write_codes(
+            self.model,
+            self.saes,
+            [document.text for document in self.documents],
+            options=self.recipe.tokens,
+            folder=folder,
+            identity=identity,
+            reporter=self.reporter,
+        )
+        mapped = [
+            MappedSae(
+                name=sae.name,
+                key=sae.key(self.model.name),
+                hook=sae.hook.name,
+                depth=sae.hook.depth,
+                d_sae=sae.d_sae,
+                paths=tuple(shard_path(folder, sae.name, number) for number in range(shards)),
+                identity=identity[sae.name],
+                block=self.recipe.tokens.context_size - 1,
+                w_dec=sae.sae.W_dec.detach().float().cpu(),
+                w_enc=sae.sae.W_enc.detach().float().cpu(),
+            )
+            for sae in self.saes
         ]
-        return f"{self.recipe.name}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+        if not any(shard_rows(path) for path in mapped[0].paths):
+            raise CorpusError("No position is left after masking.", hint="Give longer documents.")
+        return sorted(mapped, key=lambda sae: (sae.depth, sae.name))
+
+
+def _flat_figures(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"preflight.{sae}.{key}": value
+        for sae, values in figures.items()
+        for key, value in values.items()
+        if not isinstance(value, list | tuple)
+    }
 
 
 class TokenTexts:

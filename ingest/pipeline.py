@@ -14,18 +14,18 @@ from functools import partial
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
-from atlas.artifacts import file_sha256, shard_rows, write_json, write_table
-from atlas.errors import CorpusError
+import numpy as np
+
+from atlas.artifacts import file_sha256, write_table
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
-from atlas.recipe import digest
 from atlas.schemas import PAIRS, file_name
+from ingest.brought_inputs import BroughtInputs
 from ingest.contexts import ContextWindows, join_contexts
 from ingest.edge_stage import make_edges, make_feeds
 from ingest.feature_stage import make_features
 from ingest.inputs import BuildInputs
 from ingest.manifest import write_run
-from ingest.mapped import MappedSae
 from ingest.stages import Stage, run_stage
 from ingest.tables import document_table, token_table
 
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from atlas.recipe import BuildRecipe
-    from atlas.saes import LoadedSae
+    from ingest.coded import Coded, Inputs
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,15 @@ def build(
 
     Raises
     ------
-    ModelError, CorpusError, ArtifactError
+    ModelError, CorpusError, RecipeError, ArtifactError
         What failed, on what, and what to do; finished stages stay.
     """
-    return build_inputs(BuildInputs(recipe, reporter or SilentReporter()), home=home, ray=ray)
+    kind = BroughtInputs if recipe.brought else BuildInputs
+    return build_inputs(kind(recipe, reporter or SilentReporter()), home=home, ray=ray)
 
 
 def build_inputs(
-    inputs: BuildInputs, *, home: str | Path | None = None, ray: str | None = None
+    inputs: Inputs, *, home: str | Path | None = None, ray: str | None = None
 ) -> BuildResult:
     """Do what `build` does with inputs that are there (a model that is loaded already)."""
     folder = home_dir(home) / "builds" / inputs.run_id
@@ -102,12 +104,12 @@ def build_inputs(
     done = _finished(folder)
     if done is not None:
         return BuildResult(folder, inputs.run_id, done, reused=True)
-    figures = _preflight(inputs, folder)
-    stages = _stages(inputs, folder, _codes(inputs, folder), ray=ray)
-    records = _tables(inputs, folder, stages)
+    coded = inputs.code(folder)
+    stages = _stages(inputs, folder, coded, ray=ray)
+    records = _tables(inputs, folder, coded, stages=stages)
     counts = {name.removesuffix(".parquet"): record["rows"] for name, record in records.items()}
     counts |= {"tested_pairs": sum(stage.about.get("tested", 0) for stage in stages)}
-    write_run(inputs, folder, records=records, counts=counts, figures=figures)
+    write_run(inputs, folder, coded=coded, records=records, counts=counts)
     shutil.rmtree(folder / "parts")
     return BuildResult(folder, inputs.run_id, counts, reused=False)
 
@@ -125,120 +127,61 @@ def _finished(folder: Path) -> dict[str, int] | None:
     return dict(run["counts"])
 
 
-def _preflight(inputs: BuildInputs, folder: Path) -> dict[str, Any]:
-    """Measure each SAE on a sample; kept in ``preflight.json``."""
-    from ingest.preflight import measure
-
-    path = folder / "preflight.json"
-    if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text())
-        return kept
-    texts = [document.text for document in inputs.documents[:: max(1, len(inputs.documents) // 48)]]
-    figures = {}
-    for sae in inputs.saes:
-        inputs.reporter.note(f"preflight of {sae.key(inputs.model.name)}")
-        measured = measure(inputs.model, sae, texts, options=inputs.recipe.tokens)
-        for note in measured.notes:
-            inputs.reporter.note(f"  {note}")
-        figures[sae.name] = measured.to_json()
-    write_json(path, figures)
-    return figures
-
-
-def _identity(inputs: BuildInputs, sae: LoadedSae) -> dict[str, str]:
-    return {
-        "model": f"{inputs.model.name} {inputs.model.weights_sha256}",
-        "hook": sae.hook.name,
-        "sae": sae.weights_sha256,
-        "corpus": inputs.corpus_sha256,
-        "tokens": digest(inputs.recipe.tokens),
-    }
-
-
-def _codes(inputs: BuildInputs, folder: Path) -> list[MappedSae]:
-    """Write the code shards; return the SAEs with them, the earliest hook first."""
-    from ingest.codes import shard_path, write_codes
-
-    identity = {sae.name: _identity(inputs, sae) for sae in inputs.saes}
-    shards = write_codes(
-        inputs.model,
-        inputs.saes,
-        [document.text for document in inputs.documents],
-        options=inputs.recipe.tokens,
-        folder=folder,
-        identity=identity,
-        reporter=inputs.reporter,
-    )
-    mapped = [
-        MappedSae(
-            name=sae.name,
-            key=sae.key(inputs.model.name),
-            hook=sae.hook.name,
-            depth=sae.hook.depth,
-            d_sae=sae.d_sae,
-            paths=tuple(shard_path(folder, sae.name, number) for number in range(shards)),
-            identity=identity[sae.name],
-            block=inputs.recipe.tokens.context_size - 1,
-            w_dec=sae.sae.W_dec.detach().float().cpu(),
-            w_enc=sae.sae.W_enc.detach().float().cpu(),
-        )
-        for sae in inputs.saes
-    ]
-    if not any(shard_rows(path) for path in mapped[0].paths):
-        raise CorpusError("No position is left after masking.", hint="Give longer documents.")
-    return sorted(mapped, key=lambda sae: (sae.depth, sae.name))
-
-
-def _stages(
-    inputs: BuildInputs, folder: Path, saes: list[MappedSae], *, ray: str | None
-) -> list[Stage]:
+def _stages(inputs: Inputs, folder: Path, coded: Coded, *, ray: str | None) -> list[Stage]:
     """Run the stages of every SAE and of every pair of hooks; finished ones are kept."""
     recipe, told = inputs.recipe, inputs.reporter
+    edges, features = recipe.edges, recipe.features
+    if coded.tokens_of is None:  # a context is made of tokens
+        edges = edges.model_copy(update={"contexts": 0})
+        features = features.model_copy(update={"contexts": 0, "bins": 0})
     windows = ContextWindows(
-        inputs.documents,
-        tokens_of=inputs.text.tokens,
-        text_of=inputs.text.of,
+        coded.documents,
+        tokens_of=coded.tokens_of or _no_tokens,
+        text_of=coded.text_of,
         corpus=recipe.name,
-        width=recipe.features.context_tokens,
+        width=features.context_tokens,
     )
     stages = []
-    for sae in saes:
-        join = partial(
-            make_edges, sae=sae, options=recipe.edges, windows=windows, reporter=told, ray=ray
-        )
+    for sae in coded.saes:
+        join = partial(make_edges, sae=sae, options=edges, windows=windows, reporter=told, ray=ray)
         describe = partial(
-            make_features, sae=sae, options=recipe.features, windows=windows,
-            unembedding=inputs.model.unembedding(), model=inputs.model.name, reporter=told,
+            make_features, sae=sae, options=features, windows=windows,
+            unembedding=coded.unembedding, model=coded.token_space, reporter=told,
         )  # fmt: skip
         stages.append(run_stage(folder, f"edges-{sae.name}", join))
         stages.append(run_stage(folder, f"features-{sae.name}", describe))
-    for early, late in combinations(saes, 2):
-        if recipe.edges.feeds and early.depth < late.depth:
-            feed = partial(
-                make_feeds, pair=(early, late), options=recipe.edges, reporter=told, ray=ray
-            )
+    for early, late in combinations(coded.saes, 2):
+        if edges.feeds and early.depth < late.depth:
+            feed = partial(make_feeds, pair=(early, late), options=edges, reporter=told, ray=ray)
             stages.append(run_stage(folder, f"feeds-{early.name}-{late.name}", feed))
     return stages
 
 
-def _tables(inputs: BuildInputs, folder: Path, stages: list[Stage]) -> dict[str, dict[str, Any]]:
+def _no_tokens(_document: int) -> NDArray[np.int32]:
+    return np.zeros(0, np.int32)
+
+
+def _tables(
+    inputs: Inputs, folder: Path, coded: Coded, *, stages: list[Stage]
+) -> dict[str, dict[str, Any]]:
     """Put the tables of all stages together; return their records."""
     inputs.reporter.note("writing tables")
+    corpus, documents = inputs.recipe.name, coded.documents
 
     def rows(name: str) -> Iterator[pa.Table]:
         return chain.from_iterable(stage.tables(name) for stage in stages)
 
     records = {}
-    for name in ("features", "feature_tokens", "firings", *PAIRS, "fold_sums"):
+    with_tokens = ("feature_tokens", "firings") if coded.tokens_of is not None else ()
+    for name in ("features", *with_tokens, *PAIRS, "fold_sums"):
         if any((stage.folder / file_name(name)).is_file() for stage in stages):
             records[file_name(name)] = write_table(folder / file_name(name), rows(name))
-    text, documents, corpus = inputs.text, inputs.documents, inputs.recipe.name
-    lengths = [len(text.tokens(d)) for d in range(len(documents))]
-    tokens = sorted({t for stage in stages for t in stage.about.get("token_ids", ())})
-    for name, table in (
-        ("contexts", join_contexts(chain(rows("contexts"), rows("edge_contexts")))),
-        ("documents", document_table(documents, lengths, corpus)),
-        ("tokens", token_table(tokens, text.of, inputs.model.name)),
-    ):
+    lengths = [coded.n_tokens(d) for d in range(len(documents))]
+    tables = {"documents": document_table(documents, lengths, corpus)}
+    if with_tokens:
+        tokens = sorted({t for stage in stages for t in stage.about.get("token_ids", ())})
+        tables["contexts"] = join_contexts(chain(rows("contexts"), rows("edge_contexts")))
+        tables["tokens"] = token_table(tokens, coded.text_of, coded.token_space)
+    for name, table in tables.items():
         records[file_name(name)] = write_table(folder / file_name(name), table)
     return records

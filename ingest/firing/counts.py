@@ -42,8 +42,11 @@ class SparseCounts:
         ptr
             int64 ``[rows + 1]``.
         item
-            int32 ``[ptr[-1]]``, not negative.
+            int32 ``[ptr[-1]]``; negative ones stand for unknown items and are not counted.
         """
+        known = item >= 0
+        if not known.all():
+            ptr, item = np.append(0, np.cumsum(known))[ptr], item[known]
         width = int(item.max(initial=-1)) + 1
         ones = np.ones(len(item), np.int32)
         part = sparse.csr_matrix((ones, item.copy(), ptr), shape=(self.rows, width))
@@ -128,7 +131,7 @@ def token_marks(
     counts
         int64 ``[d_sae, tokens]``: positions of a token where a feature fires.
     fired
-        int64 ``[d_sae]``: positions where it fires.
+        int64 ``[d_sae]``: positions where it fires and whose token is known.
     token_rows
         int64 ``[at least tokens]``: unmasked positions of each token.
     top

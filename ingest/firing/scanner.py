@@ -93,12 +93,13 @@ class FeatureScanner:
         self._d = np.zeros(d_sae, np.int64)
         self._moments = RunningMoments(d_sae)
         self._tokens, self._token_rows = SparseCounts(d_sae), np.zeros(0, np.int64)
+        self._positions = 0
         self._in_domain = SparseCounts(d_sae)
         self._top = empty_slots(d_sae, self.options.contexts)
         self._sample = empty_slots(d_sae, self.options.sample if self.options.bins else 0)
 
     def add(self, shard: CodeShard) -> None:
-        """Add a shard of documents that were not added before.
+        """Add a shard of documents that were not added before; tokens below 0 are unknown.
 
         Raises
         ------
@@ -110,8 +111,9 @@ class FeatureScanner:
         self._see(shard)
         self._moments.add(codes)
         self._tokens.add(codes.ptr, shard.token[codes.row])
-        rows = np.bincount(shard.token, minlength=len(self._token_rows)).astype(np.int64)
+        rows = np.bincount(shard.token[shard.token >= 0]).astype(np.int64)
         self._token_rows = add_padded(rows, self._token_rows)
+        self._positions += shard.rows
         self._count_documents(codes)
         scan_strongest(self._top, codes)
         if self.options.bins:
@@ -138,6 +140,7 @@ class FeatureScanner:
         self._d += other._d
         self._moments.merge(other._moments)
         self._tokens.merge(other._tokens)
+        self._positions += other._positions
         self._token_rows = add_padded(self._token_rows, other._token_rows)
         self._in_domain.merge(other._in_domain)
         merge_slots(self._top, other._top)
@@ -149,13 +152,13 @@ class FeatureScanner:
         labelled = self._domain[self._seen & (self._domain >= 0)]
         documents = np.bincount(labelled, minlength=len(self.domains)).astype(np.int64)
         domain, share = top_domains(self._in_domain.total(), documents, names=self.domains)
-        marks = token_marks(
-            self._tokens.total(), n, token_rows=self._token_rows, top=self.options.tokens
-        )
+        tokens = self._tokens.total()
+        known = np.asarray(tokens.sum(axis=1)).ravel()
+        marks = token_marks(tokens, known, token_rows=self._token_rows, top=self.options.tokens)
         return FeatureStatistics(
             n=n.copy(),
             d=self._d.copy(),
-            positions=int(self._token_rows.sum()),
+            positions=self._positions,
             documents=int(self._seen.sum()),
             moments=self._moments.result(),
             tokens=marks,
@@ -211,6 +214,4 @@ class FeatureScanner:
         first[codes.ptr[:-1][np.diff(codes.ptr) > 0]] = True
         before = np.append(0, np.cumsum(first))[codes.ptr]
         self._d += np.diff(before)
-        domain = self._domain[document[first]]
-        known = np.append(0, np.cumsum(domain >= 0))[before]
-        self._in_domain.add(known, domain[domain >= 0])
+        self._in_domain.add(before, self._domain[document[first]])
