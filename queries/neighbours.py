@@ -19,7 +19,7 @@ def neighbours(
     kind: str = "token",
     run: str | None = None,
 ) -> list[Row]:
-    """Return the features that fire together with a feature, strongest first by phi.
+    """Return the features that fire with a feature, or instead of it, strongest first.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def neighbours(
     mutual
         Only edges among the strongest of both features.
     kind
-        Kind of co-occurrence.
+        ``token``, ``topic`` or ``exclusive``.
     run
         Run that the edges are of; by default the run of the feature's numbers.
 

@@ -1,10 +1,10 @@
 // Title: Neighbours
-// Purpose: Features that fire together with a feature, strongest first by phi.
+// Purpose: Features that fire together with a feature, or instead of it, strongest first.
 // Parameters:
 //   feature: feature -- Key of the feature.
 //   limit: integer 1..10000 = 20 -- Most rows.
 //   mutual: boolean = false -- Only edges among the strongest of both features.
-//   kind: string = token -- Kind of co-occurrence.
+//   kind: choice token|topic|exclusive = token -- Kind of co-occurrence.
 //   run: run? -- Run that the edges are of; by default the run of the feature's numbers.
 // Columns:
 //   key: string -- Key of the neighbour.
@@ -14,6 +14,9 @@
 //   n: integer -- Positions where both fire.
 //   npmi: float -- Normalised pointwise mutual information, -1 to 1.
 //   phi: float -- Correlation of the two firings, -1 to 1.
+//   phi_within: float -- Its part within documents.
+//   r_topic: float -- Correlation of their firing from document to document.
+//   strength: float -- What the kind is ranked by: phi, r_topic, or -phi_within.
 //   lift: float -- Joint firings divided by those expected by chance.
 //   z: float -- Document-robust z of the joint firings.
 //   q: float -- False discovery rate at which the edge passes.
@@ -29,11 +32,14 @@ MATCH (f:Feature {key: $feature})-[r:CO_OCCURS {kind: $kind}]-(o:Feature)
 WHERE r.run = coalesce($run, f.run) AND (r.mutual OR NOT $mutual)
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens, r.kind AS kind,
-  r.n AS n, r.npmi AS npmi, r.phi AS phi, r.lift AS lift, r.z AS z, r.q AS q,
+  r.n AS n, r.npmi AS npmi, r.phi AS phi, r.phi_within AS phi_within, r.r_topic AS r_topic,
+  CASE r.kind WHEN 'topic' THEN r.r_topic WHEN 'exclusive' THEN -r.phi_within ELSE r.phi END
+    AS strength,
+  r.lift AS lift, r.z AS z, r.q AS q,
   CASE WHEN startNode(r) = f THEN r.p_target_given_source ELSE r.p_source_given_target END
     AS p_neighbour_given_feature,
   CASE WHEN startNode(r) = f THEN r.p_source_given_target ELSE r.p_target_given_source END
     AS p_feature_given_neighbour,
   r.mutual AS mutual, r.run AS run
-ORDER BY phi DESC, key
+ORDER BY strength DESC, key
 LIMIT $limit
