@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import torch
 
@@ -61,39 +62,27 @@ def logit_weights(
     Parameters
     ----------
     w_dec
-        float32 ``[d_sae, d_model]``.
+        float32 ``[d_sae, d_model]``, on the CPU.
     unembedding
-        float32 ``[d_model, vocabulary]``, final norm's gain folded in.
+        float32 ``[d_model, vocabulary]``, final norm's gain folded in, on the CPU.
     k
         Tokens to keep a feature.
     block
         Features at a time.
     """
-    centre, scale = _token_scale(w_dec, unembedding)
+    centre, scale = (x.numpy() for x in _token_scale(w_dec, unembedding))
     k = min(k, unembedding.shape[1])
-    columns: list[tuple[torch.Tensor, ...]] = []
+    moments = np.empty((len(w_dec), 4))
+    tokens = np.empty((2, len(w_dec), k), np.int64)
+    scores = np.empty((2, len(w_dec), k), np.float64)
     with (reporter or SilentReporter()).step("logit weights (features)", len(w_dec)) as advance:
         for start in range(0, len(w_dec), block):
-            weights = w_dec[start : start + block] @ unembedding
-            moments = _moments(weights)
-            standard = (weights - centre) / scale
-            top, low = standard.topk(k, dim=-1), (-standard).topk(k, dim=-1)
-            columns.append((*moments, top.indices, low.indices, top.values, -low.values))
+            some = slice(start, start + block)
+            weights = (w_dec[some] @ unembedding).numpy()
+            summarise(weights, centre, 1 / scale, moments[some], tokens[:, some], scores[:, some])
             advance(min(start + block, len(w_dec)))
-    parts = [torch.cat(column).cpu().numpy() for column in zip(*columns, strict=True)]
-    mean, std, skew, kurtosis, top_score, low_score = (
-        parts[i].astype(np.float64) for i in (0, 1, 2, 3, 6, 7)
-    )
-    return LogitWeights(
-        mean=mean,
-        std=std,
-        skew=skew,
-        kurtosis=kurtosis,
-        promoted=parts[4],
-        suppressed=parts[5],
-        promoted_score=top_score,
-        suppressed_score=low_score,
-    )
+    mean, std, skew, kurtosis = np.ascontiguousarray(moments.T)
+    return LogitWeights(mean, std, skew, kurtosis, tokens[0], tokens[1], scores[0], -scores[1])
 
 
 def _token_scale(
@@ -107,13 +96,50 @@ def _token_scale(
     return mean @ unembedding, variance.clamp_min(1e-12).sqrt()
 
 
-def _moments(weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    mean = weights.mean(dim=-1)
-    centred = weights - mean[:, None]
-    square = centred * centred
-    variance = square.mean(dim=-1)
-    std = variance.sqrt()
-    third = (square * centred).mean(dim=-1)
-    fourth = (square * square).mean(dim=-1)
-    safe = variance.clamp_min(1e-20)
-    return mean, std, third / safe**1.5, fourth / safe**2 - 3.0
+@numba.njit(parallel=True, cache=True)
+def summarise(
+    weights: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    inverse: NDArray[np.float32],
+    moments: NDArray[np.float64],
+    tokens: NDArray[np.int64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Summarise rows of weights ``[features, vocabulary]``, each in two walks.
+
+    `moments` ``[features, 4]`` gets mean, standard deviation, skewness and excess kurtosis;
+    `tokens` and `scores` ``[2, features, k]`` the largest standardised weights, and the largest
+    of their negatives, in falling order, ties to the lower token.
+    """
+    k = tokens.shape[2]
+    size = weights.shape[1]
+    for f in numba.prange(len(weights)):
+        total = 0.0
+        for t in range(size):
+            total += weights[f, t]
+        mean = total / size
+        m2, m3, m4 = 0.0, 0.0, 0.0
+        scores[:, f] = -np.inf
+        for t in range(size):
+            d = weights[f, t] - mean
+            square = d * d
+            m2 += square
+            m3 += square * d
+            m4 += square * square
+            z = np.float64((weights[f, t] - centre[t]) * inverse[t])
+            for side in range(2):
+                if z > scores[side, f, k - 1]:
+                    at = k - 1
+                    while at > 0 and z > scores[side, f, at - 1]:
+                        scores[side, f, at] = scores[side, f, at - 1]
+                        tokens[side, f, at] = tokens[side, f, at - 1]
+                        at -= 1
+                    scores[side, f, at] = z
+                    tokens[side, f, at] = t
+                z = -z
+        variance = m2 / size
+        safe = max(variance, 1e-20)
+        moments[f, 0] = mean
+        moments[f, 1] = np.sqrt(variance)
+        moments[f, 2] = m3 / size / safe**1.5
+        moments[f, 3] = m4 / size / safe**2 - 3.0

@@ -17,7 +17,13 @@ from ingest.cooccurrence.search import find_edges
 from ingest.cooccurrence.shards import CodeFiles, ShardFile
 from ingest.edge_tables import edge_tables, feeds_tables, fold_tables, implies_table
 from ingest.firing import PairScanner
-from ingest.geometry import feeds_weights, near_pairs, pair_cosines, similar_table
+from ingest.geometry import (
+    feeds_weights,
+    near_among,
+    pair_cosines,
+    similar_features,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +35,11 @@ if TYPE_CHECKING:
     from ingest.contexts import ContextWindows
     from ingest.cooccurrence.counter import Counter
     from ingest.cooccurrence.search import Found
+    from ingest.geometry import Similar
     from ingest.mapped import MappedSae
+
+#: Near features of each one in whose pairs exclusion is looked for.
+NEAR_CAP = 64
 
 
 def make_edges(
@@ -63,7 +73,7 @@ def make_edges(
     dict
         ``tested`` and ``significant`` pairs.
     """
-    near = _near(sae, options, reporter)
+    around, near = _neighbours(sae, options, reporter)
     with (
         scratch_folder(folder) as scratch,
         counter_of((sae,), options=options, scratch=scratch, ray=ray) as counter,
@@ -73,14 +83,11 @@ def make_edges(
     i, j = found.edges.sums.i, found.edges.sums.j
     directed = found.implications
     cosine = implied = None
-    if sae.w_dec is not None:
-        reporter.note("comparing decoder vectors")
+    if sae.w_dec is not None and around is not None:
         cosine = pair_cosines(sae.w_dec, i, j)
         implied = pair_cosines(sae.w_dec, directed.source, directed.target)
-        write_table(
-            folder / "similar.parquet",
-            similar_table(sae.w_dec, sae.key, k=options.similar_k, reporter=reporter),
-        )
+        similar = table_of(around, sae.key, k=options.similar_k)
+        write_table(folder / "similar.parquet", similar)
     k = options.top_k
     edges = edge_tables(found, sae.key, top_k=k, cosine=cosine, contexts=lists)
     write_table(folder / "edges.parquet", edges)
@@ -162,16 +169,21 @@ def pair_device() -> str | None:
     return "cuda" if torch.cuda.is_available() else None
 
 
-def _near(sae: MappedSae, options: EdgesSection, reporter: Reporter) -> NearPairs:
+def _neighbours(
+    sae: MappedSae, options: EdgesSection, reporter: Reporter
+) -> tuple[Similar | None, NearPairs]:
+    """Find the nearest decoder vectors of each feature, and the pairs that are near."""
     if sae.w_dec is None:
-        return NO_NEAR
-    found = near_pairs(sae.w_dec, min_cosine=options.min_cosine, reporter=reporter)
-    if found.capped:
+        return None, NO_NEAR
+    k = max(NEAR_CAP + 1, options.similar_k)
+    found = similar_features(sae.w_dec, k=k, reporter=reporter)
+    near = near_among(found, min_cosine=options.min_cosine, cap=NEAR_CAP)
+    if near.capped:
         reporter.note(
-            f"{found.capped} features of {sae.name} have more than {found.cap} others at a decoder "
-            f"cosine of {options.min_cosine} or more; the nearest {found.cap} of each are looked at"
+            f"{near.capped} features of {sae.name} have more than {NEAR_CAP} others at a decoder "
+            f"cosine of {options.min_cosine} or more; the nearest {NEAR_CAP} of each are looked at"
         )
-    return NearPairs(found.i, found.j)
+    return found, NearPairs(near.i, near.j)
 
 
 def _contexts(

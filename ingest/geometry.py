@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import torch
 
@@ -130,6 +131,11 @@ def near_pairs(
     """
     # Single precision may be wrong by some 1e-6; the exact cosines decide.
     found = _neighbours(w_dec, k=cap, lowest=min_cosine - 1e-5, block=block, reporter=reporter)
+    return near_among(found, min_cosine=min_cosine, cap=cap)
+
+
+def near_among(found: Similar, *, min_cosine: float, cap: int = 64) -> Near:
+    """Do as `near_pairs` with neighbours that are known, more than `cap` of each feature."""
     found = _take(found, found.cosine >= min_cosine)
     capped = int((np.bincount(found.i, minlength=1) > cap).sum())
     found = _take(found, found.rank <= cap)
@@ -215,11 +221,16 @@ def similar_table(
         indices. ``rank_source`` is the target's rank among the source's neighbours, null where it
         is none of them; ``mutual`` says that both ranks are there.
     """
+    return table_of(similar_features(w_dec, k=k, block=block, reporter=reporter), sae_key, k=k)
+
+
+def table_of(found: Similar, sae_key: str, *, k: int) -> pa.Table:
+    """Do as `similar_table` with neighbours that are known, at least `k` of each feature."""
     import pyarrow as pa
 
     from atlas.schemas import schema
 
-    found = similar_features(w_dec, k=k, block=block, reporter=reporter)
+    found = _take(found, found.rank <= k)
     low, high, first, pair = _unordered(found)
     rank = np.zeros((2, len(low)), np.int32)
     rank[(found.i > found.j).astype(int), pair] = found.rank
@@ -261,9 +272,38 @@ def _neighbours(
     return Similar(i, j, cosine, rank.astype(np.int32), len(w_dec))
 
 
+def _dots_here(
+    one: NDArray[np.float32], two: NDArray[np.float32], i: Indices, j: Indices
+) -> tuple[Floats, Floats]:
+    norms = [np.sqrt(np.einsum("ij,ij->i", w, w, dtype=np.float64)) for w in (one, two)]
+    dot = np.empty(len(i))
+    _dot_rows(one, two, i.astype(np.int64), j.astype(np.int64), dot)
+    scale = norms[0][i] * norms[1][j]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return dot, np.clip(np.where(scale > 0, dot / scale, np.nan), -1.0, 1.0)
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
+def _dot_rows(
+    one: NDArray[np.float32],
+    two: NDArray[np.float32],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+    out: Floats,
+) -> None:
+    for p in numba.prange(len(i)):
+        a, b = one[i[p]], two[j[p]]
+        total = 0.0
+        for k in range(len(a)):
+            total += np.float64(a[k]) * np.float64(b[k])
+        out[p] = total
+
+
 @torch.inference_mode()
 def _dots(one: torch.Tensor, two: torch.Tensor, i: Indices, j: Indices) -> tuple[Floats, Floats]:
     """Return products and cosines of rows ``one[i]`` and ``two[j]``, summed in float64."""
+    if {one.device.type, two.device.type} == {"cpu"} and {one.dtype, two.dtype} == {torch.float32}:
+        return _dots_here(one.contiguous().numpy(), two.contiguous().numpy(), i, j)
     step = max(CHUNK // max(one.shape[1], 1), 1)
     dot, cosine = np.empty(len(i)), np.empty(len(i))
     for low in range(0, len(i), step):

@@ -26,7 +26,7 @@ from ingest.edge_stage import make_edges, make_feeds
 from ingest.feature_stage import make_features
 from ingest.inputs import BuildInputs
 from ingest.manifest import write_run
-from ingest.stages import Stage, run_stage
+from ingest.stages import Stage, put_together, run_stage
 from ingest.tables import document_table, token_table
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ def _tables(
     records = {}
     with_tokens = ("feature_tokens", "firings") if coded.tokens_of is not None else ()
     for name in ("features", *with_tokens, *PAIRS, "fold_sums"):
-        if any((stage.folder / file_name(name)).is_file() for stage in stages):
-            records[file_name(name)] = write_table(folder / file_name(name), rows(name))
+        if any(file_name(name) in stage.files for stage in stages):
+            records[file_name(name)] = put_together(folder / file_name(name), stages)
     lengths = [coded.n_tokens(d) for d in range(len(documents))]
     tables = {"documents": document_table(documents, lengths, corpus)}
     if with_tokens:

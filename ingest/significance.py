@@ -116,6 +116,22 @@ def within_document_z(sums: PairSums) -> Floats:
     return _ratio(sums.a - sums.bc_t, square)
 
 
+def exclusion_z(sums: PairSums) -> Floats:
+    """Z of *fewer* joint firings within documents than independence there gives; positive if so.
+
+    The statistic of `within_document_z` with its sign turned and its variance bounded from below
+    by sum b c / T, the variance of the count under independence. Where a pair is expected a
+    little in each of many documents and never fires together, sum u_d^2 is far smaller than
+    that, and the robust z alone calls an empty cell certain.
+
+    Returns
+    -------
+    float64, one a pair; NaN where nothing is expected.
+    """
+    square = np.maximum(sums.aa - 2 * sums.abc_t + sums.bbcc_tt, sums.bc_t)
+    return _ratio(sums.bc_t - sums.a, square)
+
+
 def within_phi(sums: PairSums, m: Marginals) -> Floats:
     """Correlation of two features' firings within documents.
 

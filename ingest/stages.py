@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from atlas.artifacts import file_sha256, write_json
+from atlas.artifacts import file_sha256, write_json, write_table, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -31,10 +32,13 @@ class Stage:
         Where its files lie.
     about
         What it says of itself: counts and figures.
+    files
+        SHA-256 of each of its files.
     """
 
     folder: Path
     about: dict[str, Any]
+    files: dict[str, str]
 
     def tables(self, name: str) -> Iterator[pa.Table]:
         """Yield the rows of one of its Parquet files, some at a time; nothing without the file."""
@@ -63,26 +67,42 @@ def run_stage(folder: Path, name: str, make: Callable[[Path], dict[str, Any]]) -
         says of itself (JSON).
     """
     place = folder / "parts" / name
-    about = _finished(place)
-    if about is None:
+    record = _finished(place)
+    if record is None:
         shutil.rmtree(place, ignore_errors=True)
         partial = place.with_name(place.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         about = json.loads(json.dumps(make(partial)))
         files = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
-        write_json(partial / RECORD, {"files": files, "about": about})
+        record = {"files": files, "about": about}
+        write_json(partial / RECORD, record)
         partial.rename(place)
-    return Stage(place, about)
+    return Stage(place, record["about"], record["files"])
+
+
+def put_together(path: Path, stages: Sequence[Stage]) -> dict[str, Any]:
+    """Write the rows of one table of some stages, in order; return the file's record.
+
+    A table of one stage alone is linked, not copied.
+    """
+    own = [stage for stage in stages if path.name in stage.files]
+    if len(own) == 1:
+        with writing(path, path.with_name(path.name + ".partial")):
+            path.unlink(missing_ok=True)
+            try:
+                path.hardlink_to(own[0].folder / path.name)
+            except OSError:  # a file system without links
+                shutil.copyfile(own[0].folder / path.name, path)
+        return {"rows": pq.read_metadata(path).num_rows, "sha256": own[0].files[path.name]}
+    return write_table(path, chain.from_iterable(stage.tables(path.stem) for stage in own))
 
 
 def _finished(place: Path) -> dict[str, Any] | None:
-    record = place / RECORD
-    if not record.is_file():
+    if not (place / RECORD).is_file():
         return None
-    kept = json.loads(record.read_text())
+    kept: dict[str, Any] = json.loads((place / RECORD).read_text())
     for name, sha256 in kept["files"].items():
         if not (place / name).is_file() or file_sha256(place / name) != sha256:
             return None
-    about: dict[str, Any] = kept["about"]
-    return about
+    return kept

@@ -13,6 +13,7 @@ from ingest.significance import (
     correlation_p,
     document_z,
     effects,
+    exclusion_z,
     topic_correlation,
     upper_tail,
     within_document_z,
@@ -108,7 +109,7 @@ def apply_tests(
     r_topic = topic_correlation(sums, m)
     p_token = np.maximum(upper_tail(z), upper_tail(z_within))
     p_topic = correlation_p(r_topic, m.documents)
-    p_exclusive = upper_tail(-z_within)
+    p_exclusive = upper_tail(exclusion_z(sums))
     looked_for = (r_topic >= options.min_exclusive_topic) | near.holds(sums.i, sums.j)
     kinds = (
         TOKEN * ((npmi >= options.min_npmi) & (p_token <= options.fdr))

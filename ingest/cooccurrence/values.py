@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numba
@@ -25,7 +27,7 @@ def value_sums(
     Parameters
     ----------
     shards
-        Codes, one shard at a time.
+        Codes; one shard more than there are threads is in memory at a time.
     i, j
         int32 ``[pairs]``, ordered by (i, j), i < j.
     d_sae
@@ -37,10 +39,24 @@ def value_sums(
         In the order of the pairs.
     """
     pointer = np.searchsorted(i, np.arange(d_sae + 1)).astype(np.int64)
-    out = np.zeros((len(i), 5))
-    for shard in shards:
+
+    def count(shard: CodeShard) -> NDArray[np.float64]:
+        out = np.zeros((len(i), 5))
         _sum(shard.indptr, shard.index, shard.value, pointer, j, out)
-    return ValueSums(*np.ascontiguousarray(out.T))
+        return out
+
+    total = np.zeros((len(i), 5))
+    workers = numba.get_num_threads()
+    with ThreadPoolExecutor(workers) as pool:
+        # Added shard by shard, so that the sums do not depend on the number of workers.
+        waiting: deque[Future[NDArray[np.float64]]] = deque()
+        for shard in shards:
+            waiting.append(pool.submit(count, shard))
+            if len(waiting) > workers:
+                total += waiting.popleft().result()
+        for left in waiting:
+            total += left.result()
+    return ValueSums(*np.ascontiguousarray(total.T))
 
 
 @numba.njit(cache=True, nogil=True)

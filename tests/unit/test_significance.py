@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,13 +17,14 @@ from ingest.cooccurrence.index import rank_features
 from ingest.cooccurrence.kinds import KINDS, NearPairs
 from ingest.cooccurrence.screen import make_screen
 from ingest.cooccurrence.search import Found, find_edges
-from ingest.cooccurrence.sums import merge
+from ingest.cooccurrence.sums import PairSums, merge
 from ingest.significance import (
     activation_correlation,
     benjamini_hochberg,
     correlation_p,
     document_z,
     effects,
+    exclusion_z,
     position_share,
     topic_correlation,
     upper_tail,
@@ -245,6 +248,32 @@ def test_exclusion_needs_a_reason_to_look(tmp_path):
     assert absorbed.absorption.tolist() == [True]
     m = by_decoder.marginals
     assert m.n[absorbed.source[0]] <= m.n[absorbed.target[0]]
+
+
+def test_an_empty_cell_is_as_surprising_as_its_expectation_and_no_more(tmp_path):
+    """Expected 5 joint firings, one hundredth in each of 500 documents: none is p = e^-5."""
+    sums, _, _ = all_pairs(exclusive_codes(shared_topic=True), 3)
+    rare = PairSums(
+        **{f.name: np.zeros(1, getattr(sums, f.name).dtype) for f in fields(PairSums)}
+        | {"bc_t": np.array([5.0]), "bbcc_tt": np.array([500 * 0.01**2])}
+    )
+    assert within_document_z(rare)[0] < -20
+    p = upper_tail(exclusion_z(rare))[0]
+    assert 0.001 < p < 0.03
+
+
+def test_exclusive_edges_are_not_found_where_firings_are_shuffled(tmp_path):
+    rng = np.random.default_rng(8)
+    documents, length, features = 400, 60, 60
+    topic = rng.integers(0, 4, documents)
+    rate = np.where(topic[:, None] == np.arange(features) % 4, 0.12, 0.01)
+    dense = rng.random((documents, length, features)) < rate[:, None, :]
+    codes = codes_from_dense(
+        dense.reshape(-1, features).astype(float), np.repeat(np.arange(documents), length)
+    )
+    found = search(codes, features, tmp_path)
+    assert len(pairs_of(found, "topic")) > 100
+    assert len(pairs_of(found, "exclusive")) <= 1
 
 
 def test_a_feature_that_brings_another_with_it_implies_it(tmp_path):
