@@ -1,0 +1,1 @@
+"""Checks of the edges on a run's own data: what floors keep, shuffled data, halves of it."""
