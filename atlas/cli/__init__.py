@@ -12,10 +12,13 @@ from typing import Annotated
 
 import typer
 
+from atlas.cli import attribute as attribute_commands
 from atlas.cli import build as build_commands
+from atlas.cli import calibrate as calibrate_commands
 from atlas.cli import db as db_commands
 from atlas.cli import doctor as doctor_commands
 from atlas.cli import models as models_commands
+from atlas.cli import plan as plan_commands
 from atlas.cli import query as query_commands
 from atlas.errors import AtlasError
 
@@ -30,8 +33,11 @@ app = typer.Typer(
 )
 app.add_typer(db_commands.app, name="db")
 app.add_typer(models_commands.app, name="models")
+attribute_commands.register(app)
 build_commands.register(app)
+calibrate_commands.register(app)
 doctor_commands.register(app)
+plan_commands.register(app)
 query_commands.register(app)
 
 
