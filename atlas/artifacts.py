@@ -188,7 +188,7 @@ def read_shard(path: Path, *, identity: dict[str, str]) -> CodeShard:
         raise ArtifactError(f"Code shard {path} is missing.", hint="Run the build again.")
     record = json.loads(record_path.read_text())
     _check_identity(path, record, identity)
-    if file_sha256(path) != record["sha256"]:
+    if not _is_whole(path, record["sha256"]):
         raise ArtifactError(
             f"Code shard {path} is damaged: its checksum differs from its record.",
             hint=f"Delete {path.name} and {record_path.name} and run the build again; only this "
@@ -196,6 +196,21 @@ def read_shard(path: Path, *, identity: dict[str, str]) -> CodeShard:
         )
     arrays = load_file(path)
     return CodeShard(**{name: arrays[name] for name in _ARRAYS})
+
+
+#: Files found whole in this process: path to (modification time, size, SHA-256).
+_WHOLE: dict[str, tuple[int, int, str]] = {}
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    """Whether a file has a checksum; one that was not written to since is not read again."""
+    stat = path.stat()
+    seen = (stat.st_mtime_ns, stat.st_size, sha256)
+    if _WHOLE.get(str(path)) != seen:
+        if file_sha256(path) != sha256:
+            return False
+        _WHOLE[str(path)] = seen
+    return True
 
 
 def _check_identity(path: Path, record: dict[str, Any], identity: dict[str, str]) -> None:

@@ -40,7 +40,7 @@ RECIPE = {
     "model": {"name": "smollm2-135m"},
     "sae": [{"source": "smollm2-135m-l18-8k", "name": "l18"}],
 }
-DOCUMENTS = 1000
+DOCUMENTS = 1500
 
 
 def main() -> None:

@@ -44,7 +44,10 @@ class Counter(Protocol):
         ...
 
     def values(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> ValueSums:
-        """Sum activations over the joint firings of pairs ordered by (i, j), i < j."""
+        """Sum activations over the joint firings of pairs ordered by (i, j).
+
+        It costs a look at all partners j of i wherever i fires: i had better be the rarer one.
+        """
         ...
 
 

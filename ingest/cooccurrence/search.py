@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from atlas.progress import Reporter, SilentReporter
 from ingest.cooccurrence.edges import Edges, Implications, choose_edges, implications
 from ingest.cooccurrence.engine import candidate_sums, fold_sums
@@ -16,7 +18,6 @@ from ingest.cooccurrence.sums import ValueSums
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from atlas.recipe import EdgesSection
@@ -63,6 +64,20 @@ class Found:
             self.folds[0][:, :, mine], self.folds[1][:, :, mine]
         )  # fmt: skip
         return replace(self, edges=self.edges.take(mine), values=values, folds=folds)
+
+
+def _values(
+    counter: Counter, m: Marginals, i: NDArray[np.int32], j: NDArray[np.int32]
+) -> ValueSums:
+    """Sum activations over joint firings, met from the rarer feature of each pair."""
+    swap = m.n[i] > m.n[j]
+    rare, other = np.where(swap, j, i), np.where(swap, i, j)
+    order = np.lexsort((other, rare))
+    found = counter.values(rare[order], other[order])
+    columns = np.empty((5, len(i)))
+    columns[:, order] = [getattr(found, f.name) for f in fields(ValueSums)]
+    columns[:, swap] = columns[:, swap][[0, 2, 1, 4, 3]]
+    return ValueSums(*columns)
 
 
 def find_edges(
@@ -114,5 +129,5 @@ def find_edges(
     survivors.path.unlink()
     folds = fold_sums(parts, ranking, i=i, j=j, folds=options.folds) if options.folds else None
     told.note("correlating activations on edges")
-    values = counter.values(i, j)
+    values = _values(counter, m, i, j)
     return Found(m, counter.groups, ranking.tested, edges, directed, values, folds)

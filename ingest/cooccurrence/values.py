@@ -29,7 +29,7 @@ def value_sums(
     shards
         Codes; one shard more than there are threads is in memory at a time.
     i, j
-        int32 ``[pairs]``, ordered by (i, j), i < j.
+        int32 ``[pairs]``, ordered by (i, j). Wherever i fires, all its partners are looked at.
     d_sae
         Number of features.
 
