@@ -50,6 +50,7 @@ def build_atlas(
     home: str | Path | None = None,
     load: bool = True,
     ray: str | None = None,
+    check: bool = True,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Build the tables of a recipe, load them into Neo4j and analyse them.
@@ -64,6 +65,8 @@ def build_atlas(
         False stops after the tables: no database is needed.
     ray
         Address of a Ray cluster that counts pairs, or ``local``; None counts in this process.
+    check
+        Refuse beforehand what will not fit into memory or onto the disk.
     reporter
         Told of each step.
 
@@ -82,7 +85,7 @@ def build_atlas(
     started = time.monotonic()
     told = reporter or SilentReporter()
     options = read_recipe(recipe)
-    result = build(options, home=home, ray=ray, reporter=told)
+    result = build(options, home=home, ray=ray, check=check, reporter=told)
     summary: dict[str, Any] = {
         "run": result.run_id,
         "folder": str(result.folder),

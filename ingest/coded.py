@@ -80,11 +80,14 @@ class Inputs(ABC):
         What to build.
     reporter
         Told of each step.
+    check
+        Whether a build that will not fit into memory or onto the disk is refused beforehand.
     """
 
-    def __init__(self, recipe: BuildRecipe, reporter: Reporter) -> None:
+    def __init__(self, recipe: BuildRecipe, reporter: Reporter, *, check: bool = True) -> None:
         self.recipe = recipe
         self.reporter = reporter
+        self.check = check
 
     @cached_property
     def run_id(self) -> str:

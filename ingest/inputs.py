@@ -98,6 +98,7 @@ class BuildInputs(Inputs):
             What failed, on what, and what to do; finished shards stay.
         """
         figures = self._preflight(folder)
+        self._check_fits(figures, folder)
         tokens = self.recipe.tokens.model_dump().items()
         return Coded(
             saes=self._map(folder),
@@ -148,6 +149,13 @@ class BuildInputs(Inputs):
             figures[sae.name] = measured.to_json()
         write_json(path, figures)
         return figures
+
+    def _check_fits(self, figures: dict[str, Any], folder: Path) -> None:
+        """Raise `ArtifactError` where memory or disk will not do, before the forward pass."""
+        from ingest.plan import check_fits, quick_plan
+
+        if self.check:
+            check_fits(quick_plan(self, figures, folder=folder))
 
     def _identity(self, sae: LoadedSae) -> dict[str, str]:
         return {

@@ -67,6 +67,7 @@ def build(
     *,
     home: str | Path | None = None,
     ray: str | None = None,
+    check: bool = True,
     reporter: Reporter | None = None,
 ) -> BuildResult:
     """Build the tables of a recipe under ``HOME/builds/RUN_ID``; resume where some are there.
@@ -79,6 +80,8 @@ def build(
         The atlas's folder; see `atlas.paths.home_dir`.
     ray
         Address of a Ray cluster that counts pairs, or ``local``; None counts in this process.
+    check
+        Refuse beforehand what will not fit into memory or onto the disk.
     reporter
         Told of each step.
 
@@ -92,7 +95,7 @@ def build(
         What failed, on what, and what to do; finished stages stay.
     """
     kind = BroughtInputs if recipe.brought else BuildInputs
-    return build_inputs(kind(recipe, reporter or SilentReporter()), home=home, ray=ray)
+    return build_inputs(kind(recipe, reporter or SilentReporter(), check=check), home=home, ray=ray)
 
 
 def build_inputs(

@@ -24,6 +24,9 @@ def build(
     recipe: Annotated[str, typer.Argument(help="A TOML recipe, or a shipped one by name (demo).")],
     load: Annotated[bool, typer.Option(help="Load into Neo4j and analyse.")] = True,
     ray: Annotated[str | None, typer.Option(help="Count on Ray: an address, or local.")] = None,
+    check: Annotated[
+        bool, typer.Option(help="Refuse beforehand what will not fit; see atlas plan.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an atlas from a recipe: tables, graph, centrality and communities.
@@ -32,7 +35,7 @@ def build(
     """
     from atlas.build import build_atlas
 
-    summary = build_atlas(recipe, load=load, ray=ray, reporter=reporter())
+    summary = build_atlas(recipe, load=load, ray=ray, check=check, reporter=reporter())
     if as_json:
         print_json(summary)
     else:
