@@ -70,6 +70,8 @@ LOGIT_BLOCKS, LOGIT_FEATURES = 6, 256
 
 #: Tested pairs that get sums (0.121; 0.13 at layer 9 of the same model), and that survive (0.114).
 KEPT, SURVIVING = 0.125, 0.115
+#: Pairs with sums that a live feature is taken to have at most (127; 305 at layer 9).
+KEPT_OF_FEATURE = 1000
 #: Spread of the log firing rate, for SAEs whose rates are not known (1.38; 1.5 is as common).
 SPREAD = 1.4
 #: Exponents of the number of different (feature, token): by all codes (0.894 of 12.5 million),

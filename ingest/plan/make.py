@@ -17,6 +17,7 @@ from ingest.plan.sample import take_sample
 from ingest.plan.seconds import stage_seconds
 from ingest.plan.speeds import measure_speeds
 from ingest.plan.text import measure_text
+from ingest.preflight import check_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,8 @@ def make_plan(
     CorpusError, ModelError
         The text or the model cannot be used.
     """
+    for sae in inputs.saes:
+        check_shapes(inputs.model, sae)
     size = measure_text(inputs.text)
     with tempfile.TemporaryDirectory(prefix="atlas-plan-") as name:
         folder = Path(name)

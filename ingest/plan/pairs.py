@@ -131,6 +131,7 @@ def predict_search(
     ranking = rank_features(m, groups=groups, min_expected=options.min_expected)
     sizes = [(last - first) * width for first, last, width in panels(ranking)]
     codes, tested, live = int(m.n.sum()), ranking.tested, len(ranking.order)
+    kept = min(tested * costs.KEPT, float(costs.KEPT_OF_FEATURE * live))
     steps = float(ranking.limit.astype(np.float64) @ m.d[ranking.order])
     return Search(
         name=rates.name,
@@ -143,9 +144,9 @@ def predict_search(
         joint=round(rates.joint),
         cells=sum(sizes),
         largest_panel=max(sizes, default=0),
-        kept=round(tested * costs.KEPT),
-        survivors=round(tested * costs.SURVIVING),
-        folded=round(steps * costs.KEPT),
+        kept=round(kept),
+        survivors=round(kept * costs.SURVIVING / costs.KEPT),
+        folded=round(steps * kept / max(tested, 1)),
         index_bytes=_index_bytes(ranking, codes, lengths),
         edges=edge_ranges(tested, live, top_k=options.top_k, feeds=len(groups) > 1),
     )

@@ -161,6 +161,18 @@ def test_a_document_longer_than_the_sample_is_cut(inputs, tmp_path):
     assert 1 <= sample.countable <= 4
 
 
+def test_an_sae_of_another_width_is_refused(inputs, tmp_path):
+    from atlas.errors import ModelError
+    from ingest.inputs import BuildInputs
+    from ingest.plan import make_plan
+
+    tiny.sae(tmp_path / "wide", d_in=48)
+    section = inputs.recipe.sae[0].model_copy(update={"source": str(tmp_path / "wide")})
+    recipe = inputs.recipe.model_copy(update={"sae": [section]})
+    with pytest.raises(ModelError, match="input width 48"):
+        make_plan(BuildInputs(recipe, SilentReporter()), home=tmp_path)
+
+
 def test_a_quick_plan_needs_the_preflight_alone_and_errs_on_the_safe_side(inputs, plan, built):
     from ingest.plan import Machine, check_fits, quick_plan
 

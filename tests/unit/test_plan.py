@@ -270,6 +270,18 @@ def test_the_index_takes_the_bytes_that_were_planned(tmp_path):
     assert found.live == (m.n > 0).sum()
 
 
+def test_pairs_that_get_sums_are_a_share_of_the_tested_up_to_so_many_a_feature():
+    for features, positions in ((500, 100_000), (20_000, 1_000_000_000)):
+        rates = assumed_rates("s", features, l0=40.0, silent=0.0, positions=positions)
+        found = predict_search(
+            rates, groups=(features,), lengths=np.full(100, 1000), options=EdgesSection()
+        )
+        bound = min(costs.KEPT * found.tested, costs.KEPT_OF_FEATURE * features)
+        assert found.kept == round(bound)
+        assert found.survivors == pytest.approx(0.92 * found.kept, rel=1e-3)
+    assert found.kept < 0.9 * costs.KEPT * found.tested
+
+
 def test_a_document_of_65_536_positions_makes_counts_wider():
     rates = assumed_rates("s", 100, l0=5.0, silent=0.0, positions=70_000)
     short, long = (
