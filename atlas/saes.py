@@ -7,23 +7,29 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from atlas.errors import ModelError
 from atlas.hooks import HookPoint
+from atlas.largest import largest_positive
 from atlas.lm import default_device, parameter_sha256
 from atlas.shipped import shipped_saes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from sae_lens import SAE
 
 #: Cells (position, latent) that are encoded at a time: 256 MiB of float32.
 DENSE_CELLS = 1 << 26
+#: The same where a processor's cache should hold them: 16 MiB.
+CACHED_CELLS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,12 @@ class LoadedSae:
         row, index, value
             int64, int32, float32 on the CPU, ordered by row, then latent index.
         """
-        size = max(1, DENSE_CELLS // self.d_sae)
+        in_one_walk = stream.device.type == "cpu" and is_plain_topk(self.sae)
+        fire = self._largest if in_one_walk else self._fire
+        size = max(1, (CACHED_CELLS if in_one_walk else DENSE_CELLS) // self.d_sae)
         parts = []
         for first in range(0, len(stream), size):
-            row, index, value = self._fire(stream[first : first + size].to(self.sae.dtype))
+            row, index, value = fire(stream[first : first + size].to(self.sae.dtype))
             parts.append(((row + first).cpu(), index.to(torch.int32).cpu(), value.float().cpu()))
         if not parts:
             return (
@@ -86,6 +94,27 @@ class LoadedSae:
             )
         row, index, value = (torch.cat(column) for column in zip(*parts, strict=True))
         return row, index, value
+
+    def _largest(self, stream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Do as `_fire` for a TopK SAE on a CPU, in one walk over what the encoder multiplies."""
+        sae = self.sae
+        products = sae.process_sae_in(stream) @ sae.W_enc
+        if not bool(torch.isfinite(products.sum())):
+            return self._fire(stream)  # where NaN reaches the codes, and is seen there
+        found = largest_positive(
+            products.numpy(), sae.b_enc.numpy(), self._scale, k=sae.activation_fn.k
+        )
+        row, index, value = (torch.from_numpy(column) for column in found)
+        return row, index, value
+
+    @cached_property
+    def _scale(self) -> NDArray[np.float32]:
+        """What multiplies the pre-activations of a TopK SAE: the norms of its decoder, or 1."""
+        sae = self.sae
+        if not sae.cfg.rescale_acts_by_decoder_norm:
+            return np.ones(self.d_sae, np.float32)
+        norms: NDArray[np.float32] = sae.W_dec.norm(dim=-1).numpy()
+        return norms
 
     def _fire(self, stream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         with sparse_activations(self.sae):
@@ -98,6 +127,19 @@ class LoadedSae:
         value = acts._values().view(len(stream), -1).gather(-1, order)
         row, place = (value != 0).nonzero(as_tuple=True)
         return row, index[row, place], value[row, place]
+
+
+def is_plain_topk(sae: SAE[Any]) -> bool:
+    """Whether an SAE encodes as `largest_positive` does: TopK, on the CPU, no hook in between."""
+    from sae_lens import TopKSAE
+
+    between = (sae.hook_sae_acts_pre, sae.hook_sae_acts_post)
+    return (
+        type(sae) is TopKSAE
+        and sae.dtype == torch.float32
+        and sae.device.type == "cpu"
+        and not any(hook.fwd_hooks or hook._forward_hooks for hook in between)
+    )
 
 
 @contextmanager
