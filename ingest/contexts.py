@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from atlas.schemas import schema
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ingest.corpus import Document
 
-#: Rows that are held as Python objects before they become Arrow arrays.
+#: Rows that are made at a time, or those of one document.
 _BATCH = 10_000
 
 
@@ -106,30 +107,33 @@ class ContextWindows:
     def _batches(
         self, place: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of sorted places, and fill `stop`; one document's tokens are held."""
-        current, tokens = -1, list[int]()
-        for low in range(0, len(place), _BATCH):
-            rows = []
-            for number in range(low, min(low + _BATCH, len(place))):
-                document, position = int(place[number]) >> 32, int(place[number]) & 0xFFFFFFFF
-                if document != current:
-                    current, tokens = document, self.tokens_of(document).tolist()
-                stop[number] = min(len(tokens), start[number] + self.width)
-                window = tokens[start[number] : stop[number]]
-                rows.append(self._row(document, position, window, position - start[number]))
-            yield pa.RecordBatch.from_pylist(rows, schema=schema("contexts"))
+        """Yield rows of sorted places, and fill `stop`; a batch's documents are held."""
+        low = 0
+        while low < len(place):
+            last = place[min(low + _BATCH, len(place)) - 1] >> 32
+            some = slice(low, int(np.searchsorted(place, (last + 1) << 32)))
+            low = some.stop
+            documents, row = np.unique(place[some] >> 32, return_inverse=True)
+            tokens = [self.tokens_of(document) for document in documents.tolist()]
+            length = np.array([len(one) for one in tokens])
+            stop[some] = np.minimum(length[row], start[some] + self.width)
+            first = np.append(0, np.cumsum(length))[row]
+            texts = self._texts(np.concatenate(tokens), first + start[some], first + stop[some])
+            names = [f"{self.corpus}/{self.documents[d].id}" for d in documents.tolist()]
+            document = pa.array(names, pa.string()).take(pa.array(row))
+            position = place[some] & 0xFFFFFFFF
+            yield _rows(document, position, position - start[some], texts=texts)
 
-    def _row(self, document: int, position: int, window: list[int], at: int) -> dict[str, Any]:
-        tokens = [self.text_of(token) for token in window]
-        key = f"{self.corpus}/{self.documents[document].id}"
-        return {
-            "key": f"{key}/{position}",
-            "document": key,
-            "position": position,
-            "token": tokens[at],
-            "text": "".join(tokens),
-            "tokens": tokens,
-        }
+    def _texts(
+        self, tokens: NDArray[np.int32], start: NDArray[np.int64], stop: NDArray[np.int64]
+    ) -> pa.ListArray:
+        """Return the texts of the tokens in each slice."""
+        offset = np.append(0, np.cumsum(stop - start))
+        shift = np.repeat(start - offset[:-1], stop - start)
+        token, place = np.unique(tokens[np.arange(offset[-1]) + shift], return_inverse=True)
+        known = pa.array([self.text_of(t) for t in token.tolist()], pa.string())
+        values = known.take(pa.array(place))
+        return pa.ListArray.from_arrays(pa.array(offset, pa.int32()), values)
 
     def sample(self, limit: int = 20_000) -> list[str]:
         """Texts of windows that tile the documents, evenly chosen, at most `limit`."""
@@ -141,9 +145,31 @@ class ContextWindows:
         step = max(1, -(-len(places) // limit))
         texts: list[str] = []
         for document, group in groupby(places[::step], key=itemgetter(0)):
-            tokens = [self.text_of(token) for token in self.tokens_of(document).tolist()]
-            texts += ["".join(tokens[start : start + self.width]) for _, start in group]
+            tokens = self.tokens_of(document)
+            start = np.array([start for _, start in group])
+            stop = np.minimum(start + self.width, len(tokens))
+            texts += pc.binary_join(self._texts(tokens, start, stop), "").to_pylist()
         return texts
+
+
+def _rows(
+    document: pa.StringArray,
+    position: NDArray[np.int64],
+    at: NDArray[np.int64],
+    *,
+    texts: pa.ListArray,
+) -> pa.RecordBatch:
+    """Make rows of `contexts`; `at` is the place of the position in its window."""
+    numbers = pa.array(position).cast(pa.string())
+    columns = {
+        "key": pc.binary_join_element_wise(document, numbers, "/"),
+        "document": document,
+        "position": pa.array(position, pa.int32()),
+        "token": texts.values.take(pa.array(texts.offsets.to_numpy()[:-1] + at)),
+        "text": pc.binary_join(texts, ""),
+        "tokens": texts,
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=schema("contexts"))
 
 
 def join_contexts(tables: Iterable[pa.Table]) -> pa.Table:

@@ -75,11 +75,14 @@ def logit_weights(
     moments = np.empty((len(w_dec), 4))
     tokens = np.empty((2, len(w_dec), k), np.int64)
     scores = np.empty((2, len(w_dec), k), np.float64)
+    product = torch.empty(min(block, len(w_dec)), unembedding.shape[1])
     with (reporter or SilentReporter()).step("logit weights (features)", len(w_dec)) as advance:
         for start in range(0, len(w_dec), block):
             some = slice(start, start + block)
-            weights = (w_dec[some] @ unembedding).numpy()
-            summarise(weights, centre, 1 / scale, moments[some], tokens[:, some], scores[:, some])
+            weights = torch.mm(w_dec[some], unembedding, out=product[: len(w_dec[some])])
+            summarise(
+                weights.numpy(), centre, 1 / scale, moments[some], tokens[:, some], scores[:, some]
+            )
             advance(min(start + block, len(w_dec)))
     mean, std, skew, kurtosis = np.ascontiguousarray(moments.T)
     return LogitWeights(mean, std, skew, kurtosis, tokens[0], tokens[1], scores[0], -scores[1])

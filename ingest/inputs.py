@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -221,11 +221,21 @@ class TokenTexts:
     def __init__(self, documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.documents = documents
-        self.of = cache(self._of)
         self._batches: dict[int, list[NDArray[np.int32]]] = {}
 
-    def _of(self, token: int) -> str:
-        return str(self.tokenizer.decode([token]))
+    def of(self, token: int) -> str:
+        """Text of a token id."""
+        return self._texts[token] if 0 <= token < len(self._texts) else ""
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """Texts of all token ids: one call for all is many times faster than one for each."""
+        ids = [[token] for token in range(len(self.tokenizer))]
+        if self.tokenizer.is_fast:
+            return list(
+                self.tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=False)
+            )
+        return [str(self.tokenizer.decode(one)) for one in ids]
 
     def tokens(self, document: int) -> NDArray[np.int32]:
         """Token ids of a document: int32 ``[tokens]``."""

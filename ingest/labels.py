@@ -18,7 +18,7 @@ MIN_TOKEN_SHARE = 0.15
 
 def words_of(text: str) -> set[str]:
     """Lower-cased words of three letters or more."""
-    return {word.lower() for word in _WORD.findall(text)}
+    return set(_WORD.findall(text.lower()))
 
 
 class WordBackground:

@@ -72,7 +72,7 @@ def measure(
     texts: Sequence[str],
     *,
     options: TokensSection,
-    max_blocks: int = 24,
+    max_blocks: int = 12,
 ) -> SaeFigures:
     """Measure an SAE on the first blocks of `texts`.
 
