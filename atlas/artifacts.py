@@ -17,7 +17,7 @@ import numpy as np
 from atlas.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -33,6 +33,14 @@ def file_sha256(path: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def are_whole(folder: Path, checksums: Mapping[str, str]) -> bool:
+    """Whether a folder has every file that a record names, each with its SHA-256."""
+    return all(
+        (folder / name).is_file() and file_sha256(folder / name) == sha256
+        for name, sha256 in checksums.items()
+    )
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -67,15 +75,26 @@ def write_table(path: Path, table: pa.Table | Iterable[pa.Table]) -> dict[str, A
         try:
             for part in [table] if isinstance(table, pa.Table) else table:
                 if writer is None:
-                    writer = pq.ParquetWriter(partial, part.schema, compression="zstd")
+                    writer = pq.ParquetWriter(
+                        partial, part.schema, compression="zstd", use_dictionary=_texts(part.schema)
+                    )
                 writer.write_table(part)
                 rows += part.num_rows
         finally:
             if writer is not None:
                 writer.close()
-        record = {"rows": rows, "sha256": file_sha256(partial)}
+        sha256 = file_sha256(partial)
         partial.replace(path)
-    return record
+        _WHOLE[str(path)] = _seen(path, sha256)
+    return {"rows": rows, "sha256": sha256}
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    """Return the columns worth a dictionary: numbers mostly differ, and are packed without one."""
+    import pyarrow as pa
+
+    paths = {pa.string(): "", pa.list_(pa.string()): ".list.element"}
+    return [field.name + paths[field.type] for field in schema if field.type in paths]
 
 
 @contextmanager
@@ -198,14 +217,26 @@ def read_shard(path: Path, *, identity: dict[str, str]) -> CodeShard:
     return CodeShard(**{name: arrays[name] for name in _ARRAYS})
 
 
-#: Files found whole in this process: path to (modification time, size, SHA-256).
+#: Files written or found whole in this process: path to (modification time, size, SHA-256).
 _WHOLE: dict[str, tuple[int, int, str]] = {}
+
+
+def _seen(path: Path, sha256: str) -> tuple[int, int, str]:
+    stat = path.stat()
+    return (stat.st_mtime_ns, stat.st_size, sha256)
+
+
+def known_sha256(path: Path) -> str:
+    """SHA-256 of a file; a table that this process wrote, and nobody since, is not read again."""
+    known = _WHOLE.get(str(path))
+    if known is not None and known == _seen(path, known[2]):
+        return known[2]
+    return file_sha256(path)
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
     """Whether a file has a checksum; one that was not written to since is not read again."""
-    stat = path.stat()
-    seen = (stat.st_mtime_ns, stat.st_size, sha256)
+    seen = _seen(path, sha256)
     if _WHOLE.get(str(path)) != seen:
         if file_sha256(path) != sha256:
             return False

@@ -120,6 +120,12 @@ class EdgesSection(Strict):
     )
     feeds: bool = Field(default=True, description="join SAEs of different hooks by FEEDS")
     folds: int = Field(default=0, ge=0, description="document folds whose sums are kept; 0: none")
+    bootstrap_folds: int = Field(
+        default=64, ge=0, description="document folds for bootstraps of communities; 0: none"
+    )
+    bootstrap_rank: int = Field(
+        default=64, ge=1, description="edges within this rank of both features are resampled"
+    )
 
 
 class FeaturesSection(Strict):

@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from atlas.artifacts import write_table
 from ingest.contexts import join_contexts
 from ingest.cooccurrence.counter import LocalCounter
-from ingest.cooccurrence.kinds import NO_NEAR, NearPairs
+from ingest.cooccurrence.kinds import KINDS, NO_NEAR, NearPairs
 from ingest.cooccurrence.search import find_edges
 from ingest.cooccurrence.shards import CodeFiles, ShardFile
-from ingest.edge_tables import edge_tables, feeds_tables, fold_tables, implies_table
+from ingest.edge_tables import (
+    edge_tables,
+    feature_keys,
+    feeds_tables,
+    fold_tables,
+    implies_table,
+)
 from ingest.firing import PairScanner
+from ingest.folds import count_folds, fold_table, with_positions
 from ingest.geometry import (
     feeds_weights,
     near_among,
@@ -28,7 +36,7 @@ from ingest.geometry import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
     from atlas.progress import Reporter
     from atlas.recipe import EdgesSection
@@ -51,7 +59,7 @@ def make_edges(
     reporter: Reporter,
     ray: str | None = None,
 ) -> dict[str, Any]:
-    """Write ``edges``, ``implies``, ``similar`` and ``edge_contexts`` of one SAE.
+    """Write ``edges``, ``implies``, ``similar``, ``edge_contexts`` and counts by folds of one SAE.
 
     Parameters
     ----------
@@ -80,6 +88,7 @@ def make_edges(
     ):
         found = find_edges(counter, scratch, options=options, near=near, reporter=reporter)
     lists, contexts = _contexts(sae, found, options, windows)
+    _write_folds(folder, sae, found, options)
     i, j = found.edges.sums.i, found.edges.sums.j
     directed = found.implications
     cosine = implied = None
@@ -112,8 +121,7 @@ def make_feeds(
         scratch_folder(folder) as scratch,
         counter_of(pair, options=options, scratch=scratch, ray=ray) as made,
     ):
-        found = find_edges(made, scratch, options=options, reporter=reporter)
-    found = found.only("token")
+        found = find_edges(made, scratch, options=options, kinds=("token",), reporter=reporter)
     weight = weight_cosine = None
     if early.w_dec is not None and late.w_enc is not None:
         i, j = found.edges.sums.i, found.edges.sums.j - early.d_sae
@@ -136,20 +144,25 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-@contextmanager
-def counter_of(
-    saes: tuple[MappedSae, ...], *, options: EdgesSection, scratch: Path, ray: str | None
-) -> Iterator[Counter]:
-    """Yield what counts one SAE's codes, or those of an earlier and a later one."""
-    files = CodeFiles(
+def code_files(saes: tuple[MappedSae, ...], *, unit: str) -> CodeFiles:
+    """Return the shards of one SAE, or of two side by side, in the unit of observation."""
+    return CodeFiles(
         [
             tuple(ShardFile(path, sae.identity) for path, sae in zip(paths, saes, strict=True))
             for paths in zip(*(sae.paths for sae in saes), strict=True)
         ],
         tuple(sae.d_sae for sae in saes),
-        unit=options.unit,
+        unit=unit,
         block=saes[0].block,
     )
+
+
+@contextmanager
+def counter_of(
+    saes: tuple[MappedSae, ...], *, options: EdgesSection, scratch: Path, ray: str | None
+) -> Iterator[Counter]:
+    """Yield what counts one SAE's codes, or those of an earlier and a later one."""
+    files = code_files(saes, unit=options.unit)
     if ray is None:
         yield LocalCounter(
             files.read, files.groups, block=files.block, scratch=scratch, device=pair_device()
@@ -188,12 +201,12 @@ def _neighbours(
 
 def _contexts(
     sae: MappedSae, found: Found, options: EdgesSection, windows: ContextWindows
-) -> tuple[list[list[str]] | None, pa.Table]:
-    """Find a few contexts of each mutual token edge: their keys an edge, and their rows."""
-    e = found.edges
-    chosen = np.flatnonzero(
-        (e.kind == 0) & (e.rank_i <= options.context_rank) & (e.rank_j <= options.context_rank)
-    )
+) -> tuple[pa.ListArray | None, pa.Table]:
+    """Find a few contexts of each strong token edge: their keys an edge, and their rows.
+
+    Strong are those among the ``options.context_rank`` strongest of both their features.
+    """
+    e, chosen = found.edges, _strong(found, options.context_rank)
     if not options.contexts or len(chosen) == 0:
         return None, join_contexts([])
     m = found.marginals
@@ -208,8 +221,29 @@ def _contexts(
         scanner.add(shard)
     joint = scanner.result()
     contexts = windows.around(joint.document, joint.position)
-    lists: list[list[str]] = [[] for _ in range(len(e.kind))]
-    keys = joint.lists(contexts.keys.to_pylist(), pairs=len(chosen))
-    for place, some in zip(chosen.tolist(), keys, strict=True):
-        lists[place] = some
-    return lists, contexts.table
+    each = np.zeros(len(e.kind) + 1, np.int32)
+    each[chosen + 1] = np.bincount(joint.pair, minlength=len(chosen))
+    keys = contexts.keys.combine_chunks()  # in the order of the pairs, best first
+    return pa.ListArray.from_arrays(pa.array(np.cumsum(each, dtype=np.int32)), keys), contexts.table
+
+
+def _strong(found: Found, rank: int) -> NDArray[np.int64]:
+    """Return the token edges that are among the `rank` strongest of both their features."""
+    e = found.edges
+    both = np.maximum(e.rank_i, e.rank_j)
+    return np.flatnonzero((e.kind == KINDS.index("token")) & (both <= rank))
+
+
+def _write_folds(folder: Path, sae: MappedSae, found: Found, options: EdgesSection) -> None:
+    """Write ``edge_folds`` and ``feature_folds``: what bootstraps of communities add up."""
+    if not options.bootstrap_folds:
+        return
+    chosen = _strong(found, options.bootstrap_rank)
+    i, j = found.edges.sums.i[chosen], found.edges.sums.j[chosen]
+    shards = code_files((sae,), unit=options.unit).read()
+    counted = count_folds(shards, i, j, n=found.marginals.n, folds=options.bootstrap_folds)
+    keys = feature_keys(sae.key, sae.d_sae)
+    ends = {"source": keys.take(pa.array(i)), "target": keys.take(pa.array(j))}
+    write_table(folder / "edge_folds.parquet", fold_table(ends, counted.joint))
+    features = fold_table({"key": keys}, counted.n)
+    write_table(folder / "feature_folds.parquet", with_positions(features, counted.positions))

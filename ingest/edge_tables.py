@@ -13,7 +13,7 @@ from ingest.cooccurrence.sums import FLOAT_SUMS, INTEGER_SUMS
 from ingest.significance import activation_correlation, effects, position_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 ROWS = 100_000
 
 
+def feature_keys(sae_key: str, d_sae: int) -> pa.StringArray:
+    """Return the key of each feature of an SAE, by index."""
+    return pa.array([f"{sae_key}/{index}" for index in range(d_sae)], pa.string())
+
+
 def edge_tables(
     found: Found,
     sae_key: str,
     *,
     top_k: int,
     cosine: NDArray[np.float64] | None,
-    contexts: Sequence[Sequence[str]] | None = None,
+    contexts: pa.ListArray | None = None,
 ) -> Iterator[pa.Table]:
     """Yield rows of CO_OCCURS, lower index first, ordered by the two indices, then kind.
 
@@ -44,13 +49,16 @@ def edge_tables(
     cosine
         float64 ``[edges]``: cosine of the decoder vectors, or None without a decoder.
     contexts
-        Keys of contexts where both features fire, one list an edge.
+        Keys of contexts where both features fire, one list an edge; None stands for empty lists.
     """
     edges = found.edges
     r, r_joint = activation_correlation(edges.sums, found.values, found.marginals)
     share = position_share(edges.sums, found.marginals)
-    kinds = np.array(KINDS, dtype=object)
+    names, kinds = feature_keys(sae_key, len(found.marginals.n)), pa.array(KINDS)
     nothing = np.full(len(r), np.nan)
+    if contexts is None:
+        none = pa.array(np.zeros(len(r) + 1, np.int32))
+        contexts = pa.ListArray.from_arrays(none, pa.array([], pa.string()))
     for some in _slices(len(r)):
         columns = _pair_columns(found, some, top_k=top_k)
         i, j = edges.sums.i[some], edges.sums.j[some]
@@ -58,16 +66,16 @@ def edge_tables(
             "edges",
             {
                 **columns,
-                "source": [f"{sae_key}/{x}" for x in i],
-                "target": [f"{sae_key}/{x}" for x in j],
-                "kind": kinds[edges.kind[some]].tolist(),
+                "source": names.take(pa.array(i)),
+                "target": names.take(pa.array(j)),
+                "kind": kinds.take(pa.array(edges.kind[some])),
                 "phi_within": edges.phi_within[some],
                 "r_topic": edges.r_topic[some],
                 "r": r[some],
                 "r_joint": r_joint[some],
                 "cosine": (nothing if cosine is None else cosine)[some],
                 "position_share": share[some],
-                "contexts": [[]] * len(i) if contexts is None else list(contexts[some]),
+                "contexts": contexts[some],
             },
         )
 
@@ -96,14 +104,15 @@ def feeds_tables(
     """
     edges, first = found.edges, found.groups[0]
     r, r_joint = activation_correlation(edges.sums, found.values, found.marginals)
+    names = [feature_keys(key, size) for key, size in zip(keys, found.groups, strict=True)]
     nothing = np.full(len(r), np.nan)
     for some in _slices(len(r)):
         yield _table(
             "feeds",
             {
                 **_pair_columns(found, some, top_k=top_k),
-                "source": [f"{keys[0]}/{x}" for x in edges.sums.i[some]],
-                "target": [f"{keys[1]}/{x}" for x in edges.sums.j[some] - first],
+                "source": names[0].take(pa.array(edges.sums.i[some])),
+                "target": names[1].take(pa.array(edges.sums.j[some] - first)),
                 "r": r[some],
                 "r_joint": r_joint[some],
                 "weight": (nothing if weight is None else weight)[some],
@@ -118,11 +127,12 @@ def implies_table(
     """Rows of IMPLIES, from the rarer feature to the other, ordered by the two indices."""
     pairs, m = found.implications, found.marginals
     size = effects(pairs.n, m.n[pairs.source], m.n[pairs.target], positions=m.positions)
+    names = feature_keys(sae_key, len(m.n))
     return _table(
         "implies",
         {
-            "source": [f"{sae_key}/{x}" for x in pairs.source],
-            "target": [f"{sae_key}/{x}" for x in pairs.target],
+            "source": names.take(pa.array(pairs.source)),
+            "target": names.take(pa.array(pairs.target)),
             "n": pairs.n,
             "p_target_given_source": size.j_given_i,
             "p_source_given_target": size.i_given_j,
@@ -141,11 +151,12 @@ def fold_tables(found: Found, sae_key: str) -> Iterator[pa.Table]:
         return
     integers, floats = found.folds
     i, j = found.edges.sums.i, found.edges.sums.j
+    names, kinds = feature_keys(sae_key, len(found.marginals.n)), pa.array(KINDS)
     for some in _slices(len(i)):
         columns: dict[str, Any] = {
-            "source": [f"{sae_key}/{x}" for x in i[some]],
-            "target": [f"{sae_key}/{x}" for x in j[some]],
-            "kind": [KINDS[k] for k in found.edges.kind[some]],
+            "source": names.take(pa.array(i[some])),
+            "target": names.take(pa.array(j[some])),
+            "kind": kinds.take(pa.array(found.edges.kind[some])),
         }
         for name, values in zip(
             INTEGER_SUMS + FLOAT_SUMS, [*integers[:, :, some], *floats[:, :, some]], strict=True

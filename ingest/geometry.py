@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from atlas.errors import ModelError
-from ingest.nearest import LOWEST, nearest_candidates, wide_device
+from ingest.nearest import nearest_candidates, wide_device
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,43 +99,27 @@ def similar_features(
     ModelError
         The decoder holds a number that is not finite.
     """
-    found = _neighbours(w_dec, k=k, lowest=LOWEST, block=block, reporter=reporter)
-    return _take(found, found.rank <= k)
+    i, j = nearest_candidates(w_dec, k=k, block=block, reporter=reporter)
+    cosine = pair_cosines(w_dec, i, j)
+    order = np.lexsort((j, -np.round(cosine, 12), i))  # equal up to rounding is a tie
+    i, j, cosine = i[order], j[order], cosine[order]
+    rank = (np.arange(len(i)) - np.searchsorted(i, i) + 1).astype(np.int32)
+    found = Similar(i, j, cosine, rank, len(w_dec))
+    return _take(found, rank <= k)
 
 
-def near_pairs(
-    w_dec: torch.Tensor,
-    *,
-    min_cosine: float,
-    cap: int = 64,
-    block: int = BLOCK,
-    reporter: Reporter | None = None,
-) -> Near:
-    """Find the pairs of features with a decoder cosine of at least `min_cosine`.
+def near_among(found: Similar, *, min_cosine: float, cap: int = 64) -> Near:
+    """Find the pairs with a decoder cosine of at least `min_cosine` among known neighbours.
 
     Parameters
     ----------
-    w_dec
-        float ``[d_sae, d_model]``.
+    found
+        More than `cap` neighbours of each feature, where it has so many.
     min_cosine
         Above -1.
     cap
         Near features kept of each one, the nearest; see `Near.capped`.
-    block, reporter
-        See `similar_features`.
-
-    Raises
-    ------
-    ModelError
-        The decoder holds a number that is not finite.
     """
-    # Single precision may be wrong by some 1e-6; the exact cosines decide.
-    found = _neighbours(w_dec, k=cap, lowest=min_cosine - 1e-5, block=block, reporter=reporter)
-    return near_among(found, min_cosine=min_cosine, cap=cap)
-
-
-def near_among(found: Similar, *, min_cosine: float, cap: int = 64) -> Near:
-    """Do as `near_pairs` with neighbours that are known, more than `cap` of each feature."""
     found = _take(found, found.cosine >= min_cosine)
     capped = int((np.bincount(found.i, minlength=1) > cap).sum())
     found = _take(found, found.rank <= cap)
@@ -195,24 +179,17 @@ def feeds_weights(
     return _dots(w_dec_early, w_enc_late.T.contiguous(), i, j)
 
 
-def similar_table(
-    w_dec: torch.Tensor,
-    sae_key: str,
-    *,
-    k: int,
-    block: int = BLOCK,
-    reporter: Reporter | None = None,
-) -> pa.Table:
+def table_of(found: Similar, sae_key: str, *, k: int) -> pa.Table:
     """Make the rows of SIMILAR_TO: pairs that are among the `k` nearest of either feature.
 
     Parameters
     ----------
-    w_dec
-        float ``[d_sae, d_model]``.
+    found
+        At least `k` neighbours of each feature, where it has so many.
     sae_key
         Key of the SAE; a feature's key is ``{sae_key}/{index}``.
-    k, block, reporter
-        See `similar_features`.
+    k
+        Neighbours of a feature.
 
     Returns
     -------
@@ -221,11 +198,6 @@ def similar_table(
         indices. ``rank_source`` is the target's rank among the source's neighbours, null where it
         is none of them; ``mutual`` says that both ranks are there.
     """
-    return table_of(similar_features(w_dec, k=k, block=block, reporter=reporter), sae_key, k=k)
-
-
-def table_of(found: Similar, sae_key: str, *, k: int) -> pa.Table:
-    """Do as `similar_table` with neighbours that are known, at least `k` of each feature."""
     import pyarrow as pa
 
     from atlas.schemas import schema
@@ -258,18 +230,6 @@ def _unordered(found: Similar) -> tuple[Indices, Indices, NDArray[np.int64], NDA
     key = low.astype(np.int64) << 32 | high
     _, first, pair = np.unique(key, return_index=True, return_inverse=True)
     return low[first], high[first], first, pair
-
-
-def _neighbours(
-    w_dec: torch.Tensor, *, k: int, lowest: float, block: int, reporter: Reporter | None
-) -> Similar:
-    """Rank at least the `k` nearest of each feature by their exact cosines."""
-    i, j = nearest_candidates(w_dec, k=k, lowest=lowest, block=block, reporter=reporter)
-    cosine = pair_cosines(w_dec, i, j)
-    order = np.lexsort((j, -np.round(cosine, 12), i))  # equal up to rounding is a tie
-    i, j, cosine = i[order], j[order], cosine[order]
-    rank = np.arange(len(i)) - np.searchsorted(i, i) + 1
-    return Similar(i, j, cosine, rank.astype(np.int32), len(w_dec))
 
 
 def _dots_here(

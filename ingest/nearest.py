@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import torch
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 SLACK = 8
 #: Steps of a cosine while candidates are chosen; what falls into one step goes by index.
 STEPS = 1 << 22
-#: Is below all cosines.
-LOWEST = -1.5
-_NONE = -2.0
+#: Below all cosines, and what stands where there is none.
+_LOWEST, _NONE = -1.5, -2.0
 _EMPTY = torch.iinfo(torch.int64).min
+#: Cosines that are skipped together where none of them can be among the nearest.
+_RUN = 64
 
 
 def wide_device(device: torch.device) -> torch.device:
@@ -38,7 +40,6 @@ def nearest_candidates(
     w_dec: torch.Tensor,
     *,
     k: int,
-    lowest: float = LOWEST,
     block: int,
     reporter: Reporter | None = None,
 ) -> tuple[Indices, Indices]:
@@ -50,8 +51,6 @@ def nearest_candidates(
         float ``[d_sae, d_model]``; vectors of norm 0 have no neighbours and are none.
     k
         Neighbours of a feature; a few more are returned.
-    lowest
-        Cosine from which on neighbours count, up to some 1e-6.
     block
         Features whose vectors are multiplied at a time.
     reporter
@@ -68,7 +67,8 @@ def nearest_candidates(
         The decoder holds a number that is not finite.
     """
     features = len(w_dec)
-    best = _Best(features, k + SLACK, lowest=lowest, device=wide_device(w_dec.device))
+    kind = _BestHere if w_dec.device.type == "cpu" else _Best
+    best = kind(features, k + SLACK, device=wide_device(w_dec.device))
     told = reporter or SilentReporter()
     with (
         told.step("comparing decoder vectors (features)", features) as advance,
@@ -115,10 +115,10 @@ class _Best:
     the order is total, and the largest integers are the same however the blocks are cut.
     """
 
-    def __init__(self, features: int, k: int, *, lowest: float, device: torch.device) -> None:
-        self.features, self.k, self.lowest = features, k, lowest
+    def __init__(self, features: int, k: int, *, device: torch.device) -> None:
+        self.features, self.k = features, k
         self.keys = torch.full((features, k), _EMPTY, dtype=torch.int64, device=device)
-        self.floor = torch.full((features,), lowest, dtype=torch.float32, device=device)
+        self.floor = torch.full((features,), _LOWEST, dtype=torch.float32, device=device)
 
     def add(self, low: int, high: int, cosines: torch.Tensor) -> None:
         """Take cosines of the features from `low` on with those from `high` on."""
@@ -138,10 +138,52 @@ class _Best:
         # One step below the last that is held, so that rounding keeps no equal one out.
         least = (merged[:, -1].div(self.features, rounding_mode="floor") - 1) / STEPS
         full = merged[:, -1] > _EMPTY
-        self.floor[mine] = torch.where(full, least, self.lowest).clamp_min(self.lowest)
+        self.floor[mine] = torch.where(full, least, _LOWEST).clamp_min(_LOWEST)
 
     def pairs(self) -> tuple[Indices, Indices]:
         """Return each feature with each of its candidates."""
         row, place = (self.keys > _EMPTY).nonzero(as_tuple=True)
         other = self.features - 1 - self.keys[row, place].remainder(self.features)
         return row.cpu().numpy().astype(np.int32), other.cpu().numpy().astype(np.int32)
+
+
+class _BestHere(_Best):
+    """The same on a CPU, in one walk over each row of cosines."""
+
+    def add(self, low: int, high: int, cosines: torch.Tensor) -> None:
+        """Take cosines of the features from `low` on with those from `high` on."""
+        keys = self.keys[low : low + len(cosines)].numpy()
+        _keep_nearest(cosines.contiguous().numpy(), high, self.features, keys)
+
+
+@numba.njit(parallel=True, cache=True)
+def _keep_nearest(
+    cosines: NDArray[np.float32], high: int, features: int, keys: NDArray[np.int64]
+) -> None:
+    k, width = keys.shape[1], cosines.shape[1]
+    for r in numba.prange(len(cosines)):
+        held = np.empty(4 * k + _RUN, np.int64)
+        held[:k], n = keys[r], k
+        floor = _floor(keys[r].min(), features)
+        for begin in range(0, width, _RUN):
+            stop, most = min(begin + _RUN, width), np.float32(_NONE)
+            for t in range(begin, stop):  # without branches, to vectorise
+                most = max(most, cosines[r, t])
+            if most >= floor:
+                for t in range(begin, stop):
+                    if cosines[r, t] >= floor:
+                        step = np.int64(np.rint(cosines[r, t] * np.float32(STEPS)))
+                        held[n] = step * features + (features - 1 - high - t)
+                        n += 1
+                if n > 4 * k:
+                    held[:k], n = np.partition(held[:n], n - k)[n - k :], k
+                    floor = _floor(held[:k].min(), features)
+        keys[r] = np.partition(held[:n], n - k)[n - k :]
+
+
+@numba.njit(cache=True)
+def _floor(least: int, features: int) -> np.float32:
+    """Return a cosine one step below the last that is held, so that rounding drops no equal one."""
+    if least == _EMPTY:
+        return np.float32(_LOWEST)
+    return max(np.float32((least // features - 1) / STEPS), np.float32(_LOWEST))

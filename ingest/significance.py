@@ -236,9 +236,9 @@ def _ratio(total: Floats, square: Floats) -> Floats:
 
 def upper_tail(z: Floats) -> Floats:
     """One-sided normal p of z; 1 where z is NaN."""
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return np.where(np.isnan(z), 1.0, norm.sf(np.nan_to_num(z)))
+    return np.where(np.isnan(z), 1.0, ndtr(-np.nan_to_num(z)))
 
 
 def benjamini_hochberg(p: Floats, tests: int) -> Floats:

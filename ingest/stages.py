@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from atlas.artifacts import file_sha256, write_json, write_table, writing
+from atlas.artifacts import are_whole, known_sha256, write_json, write_table, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,7 +74,7 @@ def run_stage(folder: Path, name: str, make: Callable[[Path], dict[str, Any]]) -
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         about = json.loads(json.dumps(make(partial)))
-        files = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
+        files = {path.name: known_sha256(path) for path in sorted(partial.iterdir())}
         record = {"files": files, "about": about}
         write_json(partial / RECORD, record)
         partial.rename(place)
@@ -102,7 +102,4 @@ def _finished(place: Path) -> dict[str, Any] | None:
     if not (place / RECORD).is_file():
         return None
     kept: dict[str, Any] = json.loads((place / RECORD).read_text())
-    for name, sha256 in kept["files"].items():
-        if not (place / name).is_file() or file_sha256(place / name) != sha256:
-            return None
-    return kept
+    return kept if are_whole(place, kept["files"]) else None

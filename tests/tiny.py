@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -85,6 +86,29 @@ def sae(
         made.W_dec.data, made.W_enc.data = both, both.T.contiguous()
     made.save_model(folder)
     return folder
+
+
+def fit(root: Path, hooks: Mapping[str, str]) -> None:
+    """Write a model to ROOT/model and, for each name, an SAE fitted to its hook to ROOT/NAME."""
+    from atlas.lm import LanguageModel
+    from ingest.blocks import batches, tokenize
+
+    lm = LanguageModel.load(str(model(root / "model")), device="cpu")
+    blocks = list(tokenize(texts(), lm.tokenizer, context_size=32, bos=0))
+    found = [
+        lm.residuals(batch.tokens, [*hooks.values()])
+        for batch in batches(blocks, batch_tokens=64, pad=0)
+    ]
+    for name, hook in hooks.items():
+        streams = [stream[hook][:, 1:].flatten(0, 1).float() for stream in found]
+        sae(root / name, hook=hook, stream=torch.cat(streams))
+
+
+def write_texts(folder: Path, number: int) -> None:
+    """Write texts to files of a folder."""
+    folder.mkdir()
+    for place, text in enumerate(texts(number)):
+        (folder / f"{place:03d}.txt").write_text(text)
 
 
 def texts(number: int = 60) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from atlas.progress import Reporter, SilentReporter
 from ingest.calibrate.nulls import TRADES, shifted, traded
-from ingest.calibrate.search import Rules, Searched, search
+from ingest.calibrate.search import Searched, search
 from ingest.calibrate.tails import Extremes, Level, Tails, cuts_of
 from ingest.cooccurrence.kinds import KINDS
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.calibrate.search import Read
+    from ingest.cooccurrence.search import Rules
     from ingest.cooccurrence.sums import Marginals
 
 #: Shuffles within documents.

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlas.recipe import EdgesSection
-    from ingest.calibrate.search import Rules, Searched
+    from ingest.calibrate.search import Searched
     from ingest.cooccurrence.kinds import Tested
+    from ingest.cooccurrence.search import Rules
     from ingest.cooccurrence.sums import Marginals, PairSums
 
 #: Floors of NPMI and of r_topic that are compared. An NPMI above 0 is all that test 1 can pass.

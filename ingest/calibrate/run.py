@@ -23,11 +23,12 @@ from ingest.calibrate.discoveries import (
 from ingest.calibrate.kept import FloorCounter, Kept, what_is_kept, wider
 from ingest.calibrate.nulls import Mixing, mixing
 from ingest.calibrate.result import Calibration, Plan
-from ingest.calibrate.search import Rules, Searched, search
+from ingest.calibrate.search import Searched, search
 from ingest.calibrate.split import SplitHalf, split_half
 from ingest.calibrate.tails import Tails
 from ingest.calibrate.topics import STRATA, Permuted, permuted_topics
 from ingest.cooccurrence.kinds import NO_NEAR, NearPairs
+from ingest.cooccurrence.search import Rules
 from ingest.cooccurrence.sums import marginals
 
 if TYPE_CHECKING:

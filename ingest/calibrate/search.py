@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.progress import Reporter, SilentReporter
-from ingest.cooccurrence.edges import choose_edges
-from ingest.cooccurrence.engine import candidate_sums, fold_sums
+from ingest.cooccurrence.edges import choose_edges, significant_pairs
+from ingest.cooccurrence.engine import fold_sums
 from ingest.cooccurrence.index import build_index, rank_features
-from ingest.cooccurrence.kinds import NO_NEAR, NearPairs, Survivors, apply_tests
 from ingest.cooccurrence.parts import LocalParts
-from ingest.cooccurrence.screen import make_screen
+from ingest.cooccurrence.search import survivors_of
 from ingest.cooccurrence.sums import FLOAT_SUMS, INTEGER_SUMS, PairSums
-from ingest.significance import effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,30 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlas.artifacts import CodeShard
+    from atlas.progress import Reporter
     from atlas.recipe import EdgesSection
     from ingest.cooccurrence.edges import Edges
     from ingest.cooccurrence.index import PairIndex, Ranking
-    from ingest.cooccurrence.kinds import Tested
+    from ingest.cooccurrence.search import Rules, Watch
     from ingest.cooccurrence.sums import Marginals
 
     Read = Callable[[], Iterable[CodeShard]]
-    Watch = Callable[[PairSums, Tested], None]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What makes an edge in a run.
-
-    Attributes
-    ----------
-    options
-        Floors, false-discovery rate, edges a feature keeps.
-    near
-        Pairs of near decoder vectors.
-    """
-
-    options: EdgesSection
-    near: NearPairs = NO_NEAR
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Searched:
         return np.maximum(self.edges.rank_i, self.edges.rank_j) <= top_k
 
     def sums(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> PairSums:
-        """Sum given pairs (i < j) of features that fire in these codes."""
+        """Sum given pairs (i < j) over these codes."""
         integers, floats = fold_sums(LocalParts([self.index]), self.ranking, i=i, j=j)
         names = (*INTEGER_SUMS, *FLOAT_SUMS)
         columns = zip(names, [*integers[:, 0], *floats[:, 0]], strict=True)
@@ -122,32 +103,12 @@ def search(
         Told of the progress.
     """
     scratch.mkdir(parents=True)
-    options, near = rules.options, rules.near
-    ranking = rank_features(m, groups=(len(m.n),), min_expected=options.min_expected)
+    ranking = rank_features(m, groups=(len(m.n),), min_expected=rules.options.min_expected)
     index = build_index(read(), ranking, own=m, scratch=scratch)
-    screen = make_screen(m, ranking, options=wide or options, near=(near.i, near.j))
-    survivors = Survivors(scratch / "survivors.bin")
-    told = reporter or SilentReporter()
-    for sums in candidate_sums(LocalParts([index]), ranking, screen, reporter=told):
-        tested = apply_tests(sums, m, options=options, near=near)
-        survivors.add(sums, tested)
-        if watch is not None:
-            watch(sums, tested)
-    everything = options.model_copy(update={"top_k": len(m.n)})
-    edges = choose_edges(survivors.read(), m, tested=ranking.tested, options=everything)
-    survivors.path.unlink()
+    records = survivors_of(
+        LocalParts([index]), ranking, m,
+        rules=rules, scratch=scratch, wide=wide, watch=watch, reporter=reporter,
+    )  # fmt: skip
+    found = significant_pairs(records, tested=ranking.tested, fdr=rules.options.fdr)
+    edges = choose_edges(records, m, significant=found, top_k=len(m.n))  # that is, all of them
     return Searched(m, ranking, index, edges)
-
-
-def strength(
-    sums: PairSums,
-    m: Marginals,
-    *,
-    kind: int,
-    r_topic: NDArray[np.float64],
-    phi_within: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return what a kind (place in `KINDS`) is ranked by: phi, r_topic, or -phi_within."""
-    if kind == 0:
-        return effects(sums.a, m.n[sums.i], m.n[sums.j], positions=m.positions).phi
-    return r_topic if kind == 1 else -phi_within

@@ -10,11 +10,12 @@ import numpy as np
 from atlas.errors import CorpusError
 from atlas.progress import Reporter, SilentReporter
 from ingest.calibrate.kernels import drawn
-from ingest.calibrate.search import Rules, Searched, search, strength
+from ingest.calibrate.search import Searched, search
 from ingest.calibrate.tails import finite
+from ingest.cooccurrence.edges import strength
 from ingest.cooccurrence.kinds import KINDS, apply_tests
-from ingest.cooccurrence.sums import PairSums, marginals
-from ingest.significance import effects, topic_correlation, within_phi
+from ingest.cooccurrence.sums import marginals
+from ingest.significance import effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from atlas.artifacts import CodeShard
     from ingest.calibrate.search import Read
+    from ingest.cooccurrence.search import Rules
     from ingest.cooccurrence.sums import Marginals
 
+    Floats = NDArray[np.float64]
     Keys = NDArray[np.int64]
 
 #: Strongest edges that are compared at matched strength.
@@ -197,26 +200,40 @@ def _tested_both(one: Searched, two: Searched) -> int:
 
 
 def _compare(one: Searched, two: Searched, kind: int, rules: Rules) -> KindSplit:
-    halves = (one, two)
-    top_k = rules.options.top_k
+    halves, top_k = (one, two), rules.options.top_k
     found = [_keys(half, half.edges.kind == kind) for half in halves]
     kept = [_keys(half, (half.edges.kind == kind) & half.kept(top_k)) for half in halves]
     tested = [keys[_in_both(keys, one, two)] for keys in kept]
-    top = _strongest(one, two, kind)
     union = np.union1d(*tested)
-    replicated, npmi, phi, order = _measure(halves, tested, union, kind=kind, rules=rules)
+    here, there = (_measure(half, union, kind=kind, rules=rules) for half in halves)
+    passing = [there[0][np.isin(union, tested[0])], here[0][np.isin(union, tested[1])]]
+    every = np.concatenate(passing)
+    npmi, phi, order = (_spearman(x, y) for x, y in zip(here[1:], there[1:], strict=True))
     return KindSplit(
         kind=KINDS[kind],
         significant=_overlap(*found),
         kept=_overlap(*kept),
         kept_tested=_overlap(*tested),
-        top=_overlap(*top),
-        replicated=replicated,
+        top=_overlap(*_strongest(one, two, kind)),
+        replicated=float(every.mean()) if len(every) else None,
         pairs=len(union),
         npmi=npmi,
         phi=phi,
         strength=order,
     )
+
+
+def _measure(
+    half: Searched, keys: Keys, *, kind: int, rules: Rules
+) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
+    """Return which pairs pass as a kind in a half, and their NPMI, phi and strength there."""
+    sums, m = half.sums(*_pairs(keys)), half.marginals
+    tested = apply_tests(sums, m, options=rules.options, near=rules.near)
+    size = effects(sums.a, m.n[sums.i], m.n[sums.j], positions=m.positions)
+    by = strength(KINDS[kind], phi=size.phi, r_topic=tested.r_topic, phi_within=tested.phi_within)
+    # Pairs that never fire together have the least NPMI there is.
+    npmi = np.where(sums.a > 0, size.npmi, -1.0)
+    return tested.kinds & (1 << kind) > 0, npmi, size.phi, by
 
 
 def _keys(half: Searched, chosen: NDArray[np.bool_]) -> Keys:
@@ -250,12 +267,12 @@ def _strongest(one: Searched, two: Searched, kind: int) -> list[Keys]:
     """Return each half's strongest pairs among those that both halves test, as many in both."""
     ordered = []
     for half in (one, two):
-        edges = half.edges
+        edges, m = half.edges, half.marginals
         mine = edges.kind == kind
+        s = edges.sums.take(mine)
         values = strength(
-            edges.sums.take(mine),
-            half.marginals,
-            kind=kind,
+            KINDS[kind],
+            phi=effects(s.a, m.n[s.i], m.n[s.j], positions=m.positions).phi,
             r_topic=edges.r_topic[mine],
             phi_within=edges.phi_within[mine],
         )
@@ -266,37 +283,7 @@ def _strongest(one: Searched, two: Searched, kind: int) -> list[Keys]:
     return [keys[:size] for keys in ordered]
 
 
-def _measure(
-    halves: tuple[Searched, Searched],
-    kept: list[Keys],
-    union: Keys,
-    *,
-    kind: int,
-    rules: Rules,
-) -> tuple[float | None, float | None, float | None, float | None]:
-    """Return the replicated share, and correlations of NPMI, phi and strength over `union`."""
-    i, j = _pairs(union)
-    passing, columns = [], []
-    for half in halves:
-        sums, m = half.sums(i, j), half.marginals
-        tested = apply_tests(sums, m, options=rules.options, near=rules.near)
-        passing.append(tested.kinds & (1 << kind) > 0)
-        columns.append(_values(sums, m, kind))
-    hits = [passing[1][np.isin(union, kept[0])], passing[0][np.isin(union, kept[1])]]
-    every = np.concatenate(hits)
-    shared = [_spearman(x, y) for x, y in zip(*columns, strict=True)]
-    return (float(every.mean()) if len(every) else None), shared[0], shared[1], shared[2]
-
-
-def _values(sums: PairSums, m: Marginals, kind: int) -> tuple[NDArray[np.float64], ...]:
-    size = effects(sums.a, m.n[sums.i], m.n[sums.j], positions=m.positions)
-    r_topic, phi_within = topic_correlation(sums, m), within_phi(sums, m)
-    order = strength(sums, m, kind=kind, r_topic=r_topic, phi_within=phi_within)
-    # Pairs that never fire together have the least NPMI there is.
-    return np.where(sums.a > 0, size.npmi, -1.0), size.phi, order
-
-
-def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
+def _spearman(x: Floats, y: Floats) -> float | None:
     from scipy.stats import spearmanr
 
     usable = np.isfinite(x) & np.isfinite(y)

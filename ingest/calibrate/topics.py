@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.calibrate.search import Rules
     from ingest.cooccurrence.index import PairIndex
+    from ingest.cooccurrence.search import Rules
     from ingest.cooccurrence.sums import Marginals
 
     Floats = NDArray[np.float32]

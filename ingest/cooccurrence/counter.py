@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.cooccurrence.index import build_index
@@ -13,13 +15,12 @@ from ingest.cooccurrence.values import value_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from atlas.artifacts import CodeShard
-    from ingest.cooccurrence.index import Ranking
+    from ingest.cooccurrence.index import PairIndex, Ranking
     from ingest.cooccurrence.parts import Parts
     from ingest.cooccurrence.sums import Marginals, ValueSums
 
@@ -64,7 +65,8 @@ class LocalCounter:
     block
         Positions of a document in one block of the forward pass; 0 where a document is one block.
     scratch
-        Folder for the index's files; None keeps the index in memory.
+        Folder for the files of indexes, which lose their names once they are mapped; None keeps
+        an index in memory.
     device
         A torch device whose kernels count pairs; None takes the numba kernels.
     """
@@ -91,12 +93,21 @@ class LocalCounter:
 
     def parts(self, ranking: Ranking) -> Parts:
         """See `Counter.parts`."""
-        index = build_index(self.read(), ranking, own=self._marginals, scratch=self.scratch)
+        index = self._index(ranking)
         if self.device is None:
             return LocalParts([index])
         from ingest.cooccurrence.torch_parts import TorchParts
 
         return TorchParts([index], device=self.device)
+
+    def _index(self, ranking: Ranking) -> PairIndex:
+        own = self._marginals
+        if self.scratch is None:
+            return build_index(self.read(), ranking, own=own)
+        # Each index has its own folder. Files that are mapped when it goes keep their room on the
+        # disk for as long as the index lives, and nothing else can write to them.
+        with TemporaryDirectory(prefix="index-", dir=self.scratch) as folder:
+            return build_index(self.read(), ranking, own=own, scratch=Path(folder))
 
     def values(self, i: NDArray[np.int32], j: NDArray[np.int32]) -> ValueSums:
         """See `Counter.values`."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.cooccurrence.kinds import EXCLUSIVE, KINDS, TOKEN, TOPIC, sums_of
+from ingest.cooccurrence.sums import rarer_first
 from ingest.significance import benjamini_hochberg, effects
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from numpy.typing import NDArray
 
     from atlas.recipe import EdgesSection
     from ingest.cooccurrence.sums import Marginals, PairSums
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Edges:
         j; 1 is strongest. Token edges are ranked by phi, topic edges by r_topic, exclusive ones
         by the most negative phi_within.
     significant
-        Number of significant edges of each kind before the strongest k are taken.
+        Number of significant edges of each kind that was looked for, before the strongest k are
+        taken.
     """
 
     sums: PairSums
@@ -51,15 +57,6 @@ class Edges:
     rank_i: NDArray[np.int32]
     rank_j: NDArray[np.int32]
     significant: dict[str, int]
-
-    def take(self, rows: NDArray[np.bool_]) -> Edges:
-        """Return some of the edges."""
-        columns = {
-            f.name: getattr(self, f.name)[rows]
-            for f in fields(self)
-            if f.name not in ("sums", "significant")
-        }
-        return Edges(sums=self.sums.take(rows), significant=self.significant, **columns)
 
 
 @dataclass(frozen=True)
@@ -87,19 +84,82 @@ class Implications:
     q: NDArray[np.float64]
 
 
+#: For a search that wants none.
+NO_IMPLICATIONS = Implications(
+    source=np.zeros(0, np.int32),
+    target=np.zeros(0, np.int32),
+    n=np.zeros(0, np.int64),
+    absorption=np.zeros(0, np.bool_),
+    p=np.zeros(0),
+    q=np.zeros(0),
+)
+
+
 @dataclass(frozen=True)
-class _Kind:
-    """Significant pairs of one kind: rows of the survivors, their q and strength."""
+class Significant:
+    """Survivors that are significant for one kind.
+
+    Attributes
+    ----------
+    rows
+        int64: their places among the survivors, ascending.
+    q
+        float64: p of the kind, adjusted over all tested pairs.
+    """
 
     rows: NDArray[np.int64]
     q: NDArray[np.float64]
-    strength: NDArray[np.float64]
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Significant:
+        """Return some of them."""
+        return Significant(self.rows[chosen], self.q[chosen])
+
+
+def significant_pairs(
+    records: NDArray[np.void], *, tested: int, fdr: float, kinds: Collection[str] = KINDS
+) -> dict[str, Significant]:
+    """Find the pairs of each kind whose adjusted p is within the false-discovery rate.
+
+    Parameters
+    ----------
+    records
+        Survivors of the tests.
+    tested
+        Number of tests made: all candidates, once for each kind.
+    fdr
+        False-discovery rate.
+    kinds
+        Kinds to return.
+
+    Notes
+    -----
+    A pair that is significant as a token edge is no topic edge.
+    """
+    found = {}
+    for kind, bit in zip(KINDS, (TOKEN, TOPIC, EXCLUSIVE), strict=True):
+        rows = np.flatnonzero(records["kinds"] & bit)
+        every = Significant(rows, benjamini_hochberg(records[f"p_{kind}"][rows], tested))
+        found[kind] = every.take(every.q <= fdr)
+    by_token = np.isin(found["topic"].rows, found["token"].rows)
+    found["topic"] = found["topic"].take(~by_token)
+    return {kind: found[kind] for kind in KINDS if kind in kinds}
+
+
+def strength(kind: str, *, phi: Floats, r_topic: Floats, phi_within: Floats) -> Floats:
+    """Return what edges of a kind are ranked by: phi, r_topic, or how negative phi_within is."""
+    if kind == "exclusive":
+        return -phi_within
+    return phi if kind == "token" else r_topic
 
 
 def choose_edges(
-    records: NDArray[np.void], m: Marginals, *, tested: int, options: EdgesSection
+    records: NDArray[np.void],
+    m: Marginals,
+    *,
+    significant: Mapping[str, Significant],
+    top_k: int,
 ) -> Edges:
-    """Take the significant pairs of each kind, and of those each feature's strongest.
+    """Take of the significant pairs of each kind those that are a feature's strongest.
 
     Parameters
     ----------
@@ -107,68 +167,36 @@ def choose_edges(
         Survivors of the tests.
     m
         Marginals.
-    tested
-        Number of tests made: all candidates, once for each kind.
-    options
-        False-discovery rate and `top_k`: an edge is kept where it is among the strongest of
-        either of its features.
-
-    Notes
-    -----
-    A pair that is significant as a token edge is no topic edge.
+    significant
+        Those of each kind that are significant.
+    top_k
+        An edge is kept where it is among the strongest so many of either of its features.
     """
     phi = effects(records["a"], m.n[records["i"]], m.n[records["j"]], positions=m.positions).phi
-    token = _significant(records, "p_token", TOKEN, phi, tested=tested, fdr=options.fdr)
-    topic = _significant(
-        records, "p_topic", TOPIC, records["r_topic"], tested=tested, fdr=options.fdr
-    )
-    both = np.isin(topic.rows, token.rows)
-    topic = _Kind(topic.rows[~both], topic.q[~both], topic.strength[~both])
-    exclusive = _significant(
-        records, "p_exclusive", EXCLUSIVE, -records["phi_within"], tested=tested, fdr=options.fdr
-    )
-    return _edges(records, (token, topic, exclusive), len(m.n), options.top_k)
-
-
-def _significant(
-    records: NDArray[np.void],
-    p: str,
-    bit: int,
-    strength: NDArray[np.float64],
-    *,
-    tested: int,
-    fdr: float,
-) -> _Kind:
-    rows = np.flatnonzero(records["kinds"] & bit)
-    q = benjamini_hochberg(records[p][rows], tested)
-    found = q <= fdr
-    return _Kind(rows[found], q[found], np.nan_to_num(strength[rows[found]]))
-
-
-def _edges(records: NDArray[np.void], kinds: tuple[_Kind, ...], features: int, top_k: int) -> Edges:
-    rows, code, q, rank_i, rank_j = [], [], [], [], []
-    for number, kind in enumerate(kinds):
-        one, two = ranks(records["i"][kind.rows], records["j"][kind.rows], kind.strength, features)
+    parts = []
+    for name, kind in significant.items():
+        i, j, r_topic, phi_within = (
+            records[column][kind.rows] for column in ("i", "j", "r_topic", "phi_within")
+        )
+        by = strength(name, phi=phi[kind.rows], r_topic=r_topic, phi_within=phi_within)
+        one, two = ranks(i, j, np.nan_to_num(by), len(m.n))
         strong = (one <= top_k) | (two <= top_k)
-        rows.append(kind.rows[strong])
-        code.append(np.full(int(strong.sum()), number, np.int8))
-        q.append(kind.q[strong])
-        rank_i.append(one[strong])
-        rank_j.append(two[strong])
-    row, kind_of = np.concatenate(rows), np.concatenate(code)
+        number = np.full(len(one), KINDS.index(name), np.int8)
+        parts.append([column[strong] for column in (kind.rows, number, kind.q, one, two)])
+    row, number, q, rank_i, rank_j = (np.concatenate(column) for column in zip(*parts, strict=True))
     found = records[row]
-    order = np.lexsort((kind_of, found["j"], found["i"]))
-    found, kind_of = found[order], kind_of[order]
-    p = np.stack([found["p_token"], found["p_topic"], found["p_exclusive"]])
+    order = np.lexsort((number, found["j"], found["i"]))
+    found, number = found[order], number[order]
+    p = np.stack([found[f"p_{name}"] for name in KINDS])
     return Edges(
         sums=sums_of(found),
-        kind=kind_of,
+        kind=number,
         **{name: found[name].copy() for name in ("z", "z_within", "r_topic", "phi_within")},
-        p=p[kind_of, np.arange(len(found))],
-        q=np.concatenate(q)[order],
-        rank_i=np.concatenate(rank_i)[order],
-        rank_j=np.concatenate(rank_j)[order],
-        significant={name: len(kind.rows) for name, kind in zip(KINDS, kinds, strict=True)},
+        p=p[number, np.arange(len(found))],
+        q=q[order],
+        rank_i=rank_i[order],
+        rank_j=rank_j[order],
+        significant={name: len(kind.rows) for name, kind in significant.items()},
     )
 
 
@@ -192,7 +220,7 @@ def implications(
     records: NDArray[np.void],
     m: Marginals,
     *,
-    tested: int,
+    significant: Mapping[str, Significant],
     options: EdgesSection,
     near: NDArray[np.bool_],
 ) -> Implications:
@@ -205,31 +233,31 @@ def implications(
 
     Parameters
     ----------
-    records, m, tested, options
+    records, m
         As for `choose_edges`.
+    significant
+        Token and exclusive pairs among them.
+    options
+        Least rate, and how many a source keeps.
     near
         bool, one a record: the decoder vectors are near.
     """
-    n_i, n_j = m.n[records["i"]], m.n[records["j"]]
-    source = np.where(n_i <= n_j, records["i"], records["j"])
-    target = np.where(n_i <= n_j, records["j"], records["i"])
-    rate = records["a"] / np.maximum(np.minimum(n_i, n_j), 1)
-    token = _significant(records, "p_token", TOKEN, rate, tested=tested, fdr=options.fdr)
-    hidden = _significant(
-        records, "p_exclusive", EXCLUSIVE, -records["phi_within"], tested=tested, fdr=options.fdr
-    )
+    source, target, _ = rarer_first(m.n, records["i"], records["j"])
+    rate = records["a"] / np.maximum(m.n[source], 1)
     parts = []
-    for kind, keep, absorbed in (
-        (token, rate[token.rows] >= options.min_implied, False),
-        (hidden, near[hidden.rows], True),
+    for name, by, chosen in (
+        ("token", rate, rate >= options.min_implied),
+        ("exclusive", -records["phi_within"], near),
     ):
-        rows, q, strength = kind.rows[keep], kind.q[keep], kind.strength[keep]
-        order = np.lexsort((target[rows], -strength, source[rows]))
-        rows, q = rows[order], q[order]
-        first = np.searchsorted(source[rows], source[rows])
-        strong = np.arange(len(rows)) - first < options.top_k
-        p = records["p_exclusive" if absorbed else "p_token"][rows[strong]]
-        parts.append((rows[strong], q[strong], p, np.full(int(strong.sum()), absorbed)))
+        kind = significant[name]
+        kind = kind.take(chosen[kind.rows])
+        kind = kind.take(
+            np.lexsort((target[kind.rows], -np.nan_to_num(by[kind.rows]), source[kind.rows]))
+        )
+        first = np.searchsorted(source[kind.rows], source[kind.rows])
+        kind = kind.take(np.arange(len(kind.rows)) - first < options.top_k)
+        hidden = np.full(len(kind.rows), name == "exclusive")
+        parts.append((kind.rows, kind.q, records[f"p_{name}"][kind.rows], hidden))
     row, q, p, absorption = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((absorption, target[row], source[row]))
     row = row[order]

@@ -56,9 +56,15 @@ def candidate_sums(
     with (reporter or SilentReporter()).step(
         "counting pairs (features)", len(ranking.order)
     ) as advance:
+        # Where no floor of a topic correlation can be met and no vectors are near, none is needed.
+        by_topic = min(screen.min_topic, screen.min_exclusive) <= 1 or len(screen.near) > 0
         for first, last, width in panels(ranking):
             joint = parts.joint(first, last, width=width)
-            topic = parts.topic(first, last, width=width, rate=screen.rate, scale=screen.scale)
+            topic = (
+                parts.topic(first, last, width=width, rate=screen.rate, scale=screen.scale)
+                if by_topic
+                else np.zeros(joint.shape, np.float32)
+            )
             pairs = screen.pairs(joint, topic, first=first, limit=ranking.limit)
             if len(pairs.kept):
                 integers, floats = parts.sums(pairs)
@@ -93,10 +99,10 @@ def oriented(
     )
 
 
-def pairs_of(
+def _pairs_of(
     ranking: Ranking, i: NDArray[np.int32], j: NDArray[np.int32]
 ) -> tuple[Pairs, NDArray[np.int64]]:
-    """Group given pairs of features by their rarer one; a pair given twice is grouped once.
+    """Group given pairs of live features by the rarer one; a pair given twice is grouped once.
 
     Returns
     -------
@@ -123,13 +129,23 @@ def fold_sums(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sum given pairs by folds of documents, in the order given (i < j).
 
+    Sums of a pair with a feature that never fires are zero.
+
     Returns
     -------
     integers, floats
         int64 ``[7, folds, pairs]`` and float64 ``[3, folds, pairs]`` in the order of
         `INTEGER_SUMS` and `FLOAT_SUMS`; over the folds they add up to the pairs' sums.
     """
-    pairs, place = pairs_of(ranking, i, j)
+    live = np.minimum(ranking.rank[i], ranking.rank[j]) >= 0
+    if not live.all():
+        integers = np.zeros((len(INTEGER_SUMS), folds, len(i)), np.int64)
+        floats = np.zeros((len(FLOAT_SUMS), folds, len(i)))
+        integers[:, :, live], floats[:, :, live] = fold_sums(
+            parts, ranking, i=i[live], j=j[live], folds=folds
+        )
+        return integers, floats
+    pairs, place = _pairs_of(ranking, i, j)
     counted = parts.sums(pairs, folds=folds)
     integers, floats = counted[0][:, :, place], counted[1][:, :, place]
     swapped = ranking.rank[i] > ranking.rank[j]  # i is the column there

@@ -8,7 +8,7 @@ workers. Firing rates enter only when the tests are computed from the merged sum
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numba
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlas.artifacts import CodeShard
+
+Integer = TypeVar("Integer", bound="np.integer")
 
 #: Upper edges of the strata of positions within a block; the last is open. The first positions
 #: after BOS differ most, so the strata grow with the position.
@@ -231,6 +233,31 @@ def merge(parts: Sequence[PairSums]) -> PairSums:
         np.add.at(summed[name], where, values)
     i, j = (unique >> 32).astype(np.int32), (unique & 0xFFFFFFFF).astype(np.int32)
     return PairSums(i=i, j=j, **summed)
+
+
+def rarer_first(
+    n: NDArray[np.int64], i: NDArray[Integer], j: NDArray[Integer]
+) -> tuple[NDArray[Integer], NDArray[Integer], NDArray[np.bool_]]:
+    """Turn pairs round where j fires less often than i.
+
+    Whoever walks over the firings of a pair does so over the rarer feature's.
+
+    Parameters
+    ----------
+    n
+        Firings of each feature.
+    i, j
+        The pairs.
+
+    Returns
+    -------
+    rarer, other
+        The features of each pair, in the order in which the pairs were given.
+    turned
+        Whether the rarer one is j.
+    """
+    turned = n[j] < n[i]
+    return np.where(turned, j, i), np.where(turned, i, j), turned
 
 
 @dataclass(frozen=True)

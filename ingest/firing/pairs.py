@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atlas.errors import UsageError
+from ingest.cooccurrence.sums import rarer_first
 from ingest.firing.arrays import Partners, Rows, empty_slots
 from ingest.firing.kernels import merge_slots, scan_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from atlas.artifacts import CodeShard
@@ -42,13 +41,6 @@ class JointFirings:
     position: NDArray[np.int64]
     value_i: NDArray[np.float32]
     value_j: NDArray[np.float32]
-
-    def lists(self, names: Sequence[str], *, pairs: int) -> list[list[str]]:
-        """Gather what each place is called (its context key) into a list a pair, best first."""
-        bounds = np.searchsorted(self.pair, np.arange(pairs + 1))
-        return [
-            list(names[a:b]) for a, b in zip(bounds.tolist(), bounds[1:].tolist(), strict=False)
-        ]
 
 
 class PairScanner:
@@ -92,8 +84,7 @@ class PairScanner:
                 hint="Give pairs of two different features of the SAE.",
             )
         self._largest = largest
-        self._swapped = n[j] < n[i]
-        rare, other = np.where(self._swapped, j, i), np.where(self._swapped, i, j)
+        rare, other, self._swapped = rarer_first(n, i, j)
         self._order = np.lexsort((other, rare))
         ptr = np.searchsorted(rare[self._order], np.arange(len(n) + 1)).astype(np.int64)
         self._partners = Partners(ptr, other[self._order].astype(np.int32))
@@ -114,14 +105,14 @@ class PairScanner:
         """Return the places of all that was added; a pair that never fires jointly has none."""
         places = np.empty_like(self._order)
         places[self._order] = np.arange(len(places))
-        key, document, position, values = (array[places] for array in self._slots)
-        pair, k = np.nonzero(key > -np.inf)
-        swapped = self._swapped[pair].astype(np.int64)
+        slots = self._slots
+        pair, k = np.nonzero(slots.key[places] > -np.inf)
+        row, swapped = places[pair], self._swapped[pair].astype(np.int64)
         return JointFirings(
             pair=pair,
             rank=k + 1,
-            document=document[pair, k].astype(np.int64),
-            position=position[pair, k].astype(np.int64),
-            value_i=values[pair, k, swapped],
-            value_j=values[pair, k, 1 - swapped],
+            document=slots.document[row, k].astype(np.int64),
+            position=slots.position[row, k].astype(np.int64),
+            value_i=slots.values[row, k, swapped],
+            value_j=slots.values[row, k, 1 - swapped],
         )

@@ -135,10 +135,10 @@ def assumed_rates(name: str, d_sae: int, *, l0: float, silent: float, positions:
     positions
         Positions of the whole text; the rates are given for all of it.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     live = max(1, round(d_sae * (1 - silent)))
-    rate = np.exp(costs.SPREAD * norm.ppf((np.arange(live) + 0.5) / live))
+    rate = np.exp(costs.SPREAD * ndtri((np.arange(live) + 0.5) / live))
     rate *= l0 / rate.sum()
     n = np.zeros(d_sae, np.int64)
     n[:live] = np.minimum(np.maximum(np.round(rate * positions), 1), positions)

@@ -15,6 +15,7 @@ from ingest.contexts import ContextWindows
 from ingest.cooccurrence.engine import panels
 from ingest.cooccurrence.index import rank_features
 from ingest.cooccurrence.screen import make_screen
+from ingest.cooccurrence.sums import rarer_first
 from ingest.decoder import logit_weights
 from ingest.edge_stage import counter_of
 from ingest.firing import FeatureScanner, FiringOptions
@@ -187,8 +188,8 @@ class _Search:
     def _values(self, pairs: Pairs) -> None:
         """Time lookups, beside the reading that every walk over the shards takes."""
         walk, clock = _Clock(), self.clocks["value"]
-        rare = self.ranking.order[pairs.column[:PAIRS]]
-        other = self.ranking.order[pairs.kept[:PAIRS]]
+        column = self.ranking.order[pairs.column[:PAIRS]]
+        rare, other, _ = rarer_first(self.m.n, column, self.ranking.order[pairs.kept[:PAIRS]])
         order = np.lexsort((other, rare))
         with walk.running():
             self.counter.values(rare[:0], other[:0])

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from ingest.geometry import feeds_weights, near_pairs, pair_cosines, similar_features  # noqa: E402
+from ingest.geometry import feeds_weights, near_among, pair_cosines, similar_features  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,8 +24,9 @@ def test_neighbours_and_weights_are_those_of_the_cpu():
     here, found = similar_features(w, k=9), similar_features(there, k=9, block=700)
     np.testing.assert_array_equal(found.j, here.j)
     np.testing.assert_allclose(found.cosine, here.cosine, rtol=1e-12)
-    near = near_pairs(there, min_cosine=0.4, block=700)
-    np.testing.assert_array_equal(near.j, near_pairs(w, min_cosine=0.4).j)
+    near = near_among(similar_features(there, k=65, block=700), min_cosine=0.4)
+    expected = near_among(similar_features(w, k=65), min_cosine=0.4)
+    np.testing.assert_array_equal(near.j, expected.j)
     assert len(near.i) > 100
     i, j = near.i, near.j
     np.testing.assert_allclose(pair_cosines(there, i, j), pair_cosines(w, i, j), rtol=1e-12)

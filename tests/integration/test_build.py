@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from atlas.artifacts import concatenate, read_shard
 from atlas.build import build_atlas
@@ -43,19 +42,8 @@ fdr = 0.9
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """A folder with a tiny model, an SAE fitted to it, texts in two domains, and a recipe."""
-    from atlas.lm import LanguageModel
-    from ingest.blocks import batches, tokenize
-
     root = tmp_path_factory.mktemp("inputs")
-    tiny.model(root / "model")
-    model = LanguageModel.load(str(root / "model"), device="cpu")
-    hook = "blocks.2.hook_resid_pre"
-    blocks = list(tokenize(tiny.texts(), model.tokenizer, context_size=32, bos=0))
-    streams = [
-        model.residuals(batch.tokens, [hook])[hook][:, 1:].flatten(0, 1).float()
-        for batch in batches(blocks, batch_tokens=64, pad=0)
-    ]
-    tiny.sae(root / "sae", stream=torch.cat(streams))
+    tiny.fit(root, {"sae": "blocks.2.hook_resid_pre"})
     for number, text in enumerate(tiny.texts(200)):
         folder = root / "texts" / ("even" if number % 2 == 0 else "odd")
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,26 +43,11 @@ folds = 4
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """A tiny model, an SAE fitted to each of two hooks, 300 texts, and a recipe."""
-    import torch
-
-    from atlas.lm import LanguageModel
-    from ingest.blocks import batches, tokenize
     from ingest.inputs import BuildInputs
 
     root = tmp_path_factory.mktemp("inputs")
-    tiny.model(root / "model")
-    model = LanguageModel.load(str(root / "model"), device="cpu")
-    hooks = {"early": "blocks.1.hook_resid_pre", "late": "blocks.3.hook_resid_pre"}
-    blocks = list(tokenize(tiny.texts(), model.tokenizer, context_size=32, bos=0))
-    for name, hook in hooks.items():
-        streams = [
-            model.residuals(batch.tokens, [hook])[hook][:, 1:].flatten(0, 1).float()
-            for batch in batches(blocks, batch_tokens=64, pad=0)
-        ]
-        tiny.sae(root / name, hook=hook, stream=torch.cat(streams))
-    (root / "texts").mkdir()
-    for number, text in enumerate(tiny.texts(300)):
-        (root / "texts" / f"{number:03d}.txt").write_text(text)
+    tiny.fit(root, {"early": "blocks.1.hook_resid_pre", "late": "blocks.3.hook_resid_pre"})
+    tiny.write_texts(root / "texts", 300)
     (root / "r.toml").write_text(RECIPE)
     return BuildInputs(load_build_recipe(root / "r.toml"), SilentReporter())
 

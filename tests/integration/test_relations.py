@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from atlas.artifacts import concatenate, read_shard
 from atlas.recipe import load_build_recipe
@@ -39,22 +40,9 @@ folds = 4
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A tiny build of two SAEs, the later one named first in the recipe."""
-    from atlas.lm import LanguageModel
-    from ingest.blocks import batches, tokenize
-
     root = tmp_path_factory.mktemp("two")
-    tiny.model(root / "model")
-    model = LanguageModel.load(str(root / "model"), device="cpu")
-    blocks = list(tokenize(tiny.texts(), model.tokenizer, context_size=32, bos=0))
-    for name, hook in HOOKS.items():
-        streams = [
-            model.residuals(batch.tokens, [hook])[hook][:, 1:].flatten(0, 1).float()
-            for batch in batches(blocks, batch_tokens=64, pad=0)
-        ]
-        tiny.sae(root / name, hook=hook, stream=torch.cat(streams))
-    (root / "texts").mkdir()
-    for number, text in enumerate(tiny.texts(150)):
-        (root / "texts" / f"{number:03d}.txt").write_text(text)
+    tiny.fit(root, HOOKS)
+    tiny.write_texts(root / "texts", 150)
     (root / "two.toml").write_text(RECIPE)
     return build(load_build_recipe(root / "two.toml"), home=root / "home")
 
@@ -148,6 +136,40 @@ def test_folds_add_up_to_the_edges(built):
     assert len(both) == len(folds) == len(edges)
     assert both["a"].map(sum).tolist() == both["n"].tolist()
     assert {len(x) for x in both["a"]} == {4}
+
+
+def test_all_stages_share_one_ray_which_is_left_when_one_fails(built, tmp_path, monkeypatch):
+    """What counts inside joins the Ray that is there: see `test_ray`."""
+    from ingest import pipeline
+    from ingest.cooccurrence import ray_cluster
+
+    told = []
+
+    @contextmanager
+    def connected(address):
+        told.append(f"join {address}")
+        try:
+            yield [1]
+        finally:
+            told.append("leave")
+
+    def stage(name):
+        def run(*_arguments, **named):
+            told.append(f"{name} {named.get('ray')}")
+            if name == "feeds":
+                raise KeyboardInterrupt
+            return {}
+
+        return run
+
+    monkeypatch.setattr(ray_cluster, "connected", connected)
+    for name in ("edges", "features", "feeds"):
+        monkeypatch.setattr(pipeline, f"make_{name}", stage(name))
+    recipe = load_build_recipe(built.folder.parents[2] / "two.toml")
+    with pytest.raises(KeyboardInterrupt):
+        build(recipe, home=tmp_path, ray="local")
+    sae = ["edges local", "features None"]
+    assert told == ["join local", *sae, *sae, "feeds local", "leave"]
 
 
 @pytest.mark.db

@@ -26,7 +26,7 @@ from ingest.calibrate.near import near_of
 from ingest.calibrate.nulls import TRADES, mixing, shift_features, shifted, trade_rows, traded
 from ingest.calibrate.result import Plan
 from ingest.calibrate.run import calibrate
-from ingest.calibrate.search import Rules, Searched, search
+from ingest.calibrate.search import Searched, search
 from ingest.calibrate.split import half_of, split_half
 from ingest.calibrate.tails import LEVELS, Tails, cuts_of
 from ingest.calibrate.topics import STRATA, permuted_topics, strata_of
@@ -36,7 +36,7 @@ from ingest.cooccurrence.index import build_index, rank_features
 from ingest.cooccurrence.kinds import KINDS, NO_NEAR, NearPairs
 from ingest.cooccurrence.parts import LocalParts
 from ingest.cooccurrence.screen import make_screen
-from ingest.cooccurrence.search import find_edges
+from ingest.cooccurrence.search import Rules, find_edges
 from ingest.cooccurrence.sums import join, marginals
 from ingest.significance import (
     benjamini_hochberg,

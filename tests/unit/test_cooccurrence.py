@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 from atlas.artifacts import CodeShard, concatenate
 from atlas.errors import ArtifactError, UsageError
 from atlas.recipe import EdgesSection
+from ingest.cooccurrence.counter import LocalCounter
 from ingest.cooccurrence.engine import candidate_sums, fold_sums, panels
 from ingest.cooccurrence.index import build_index, rank_features
+from ingest.cooccurrence.kinds import KINDS, NearPairs
 from ingest.cooccurrence.parts import LocalParts
 from ingest.cooccurrence.screen import MARGIN, make_screen
+from ingest.cooccurrence.search import Rules, find_edges, survivors_of
 from ingest.cooccurrence.sums import (
     FLOAT_SUMS,
     INTEGER_SUMS,
@@ -24,9 +28,11 @@ from ingest.cooccurrence.sums import (
     join,
     marginals,
     merge,
+    rarer_first,
 )
 from ingest.cooccurrence.units import parse_unit, side_by_side, to_units
 from ingest.cooccurrence.values import value_sums
+from ingest.significance import effects
 from tests.unit.simulate import codes_from_dense
 
 EVERYTHING = EdgesSection(min_expected=1e-9, min_npmi=-1.0, min_topic=1e-9)
@@ -183,6 +189,111 @@ def test_folds_add_up_and_are_sums_of_their_own_documents(seed, folds):
             for name, values in zip(INTEGER_SUMS, integers[:, f], strict=True):
                 assert values.tolist() == slow[name].tolist()
             np.testing.assert_allclose(floats[1, f], slow["abc_t"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_pairs_with_a_feature_that_never_fires_sum_to_zero(alone):
+    dense, document = random_dense(4)  # feature 0 is dead, all others are not
+    _, _, parts, ranking = everything([codes_from_dense(dense, document)], dense.shape[1])
+    i, j = (np.array(x, np.int32) for x in ([0, 1, 0, 2], [7, 3, 1, 5]))
+    if alone:
+        i, j = i[[0, 2]], j[[0, 2]]
+    integers, floats = fold_sums(parts, ranking, i=i, j=j, folds=2)
+    assert integers.shape == (7, 2, len(i))
+    slow = brute(dense, document, zip(i, j, strict=True))
+    for name, values in zip(INTEGER_SUMS, integers.sum(axis=1), strict=True):
+        assert values.tolist() == slow[name].tolist()
+    for name, values in zip(FLOAT_SUMS, floats.sum(axis=1), strict=True):
+        np.testing.assert_allclose(values, slow[name], rtol=1e-12)
+    assert (slow["bc"] > 0).tolist() == [k > 0 for k in i]
+
+
+def test_indexes_of_one_counter_do_not_share_their_files(tmp_path):
+    dense, document = random_dense(12)
+    codes = codes_from_dense(dense, document)
+    counter = LocalCounter(lambda: [codes], (8,), scratch=tmp_path)
+    m = counter.marginals()
+    every = rank_features(m, groups=(8,), min_expected=1e-9)
+    joined = rank_features(m, groups=(3, 5), min_expected=1e-9)  # another order of the features
+    ranks = len(every.order)
+    first = counter.parts(every)
+    before = first.joint(0, ranks, width=ranks)
+    second = counter.parts(joined)
+    here = LocalCounter(lambda: [codes], (8,)).parts(joined)
+    assert before.any()
+    assert isinstance(first.indexes[0].partner, np.memmap)
+    np.testing.assert_array_equal(first.joint(0, ranks, width=ranks), before)
+    np.testing.assert_array_equal(
+        second.joint(0, ranks, width=ranks), here.joint(0, ranks, width=ranks)
+    )
+    assert not np.array_equal(first.indexes[0].partner, second.indexes[0].partner)
+    assert not list(tmp_path.iterdir()), "mapped files have no name"
+
+
+def test_pairs_are_turned_so_that_the_rarer_feature_comes_first():
+    n = np.array([5, 2, 5, 9])
+    i, j = (np.array(x, np.int32) for x in ([0, 0, 1, 2], [1, 2, 3, 3]))
+    rarer, other, turned = rarer_first(n, i, j)
+    assert rarer.tolist() == [1, 0, 1, 2]  # i where both fire as often
+    assert other.tolist() == [0, 2, 3, 3]
+    assert turned.tolist() == [True, False, False, False]
+    assert rarer.dtype == other.dtype == np.int32
+
+
+def of_all_kinds() -> CodeShard:
+    """Draw 24 features of four topics: f and f + 12 fire together, apart, or neither, by f."""
+    rng = np.random.default_rng(0)
+    document = np.repeat(np.arange(150), 40)
+    u = rng.random((len(document), 24))
+    u[:, 12:16] = np.where(rng.random((len(u), 4)) < 0.7, u[:, :4], u[:, 12:16])
+    u[:, 16:20] = 1 - u[:, 4:8]
+    of_topic = rng.random((150, 4))[document] < 0.5
+    return codes_from_dense((u < 0.25) * of_topic[:, np.arange(24) % 4] * u, document)
+
+
+@pytest.mark.parametrize("kinds", [("token",), ("topic",), ("token", "exclusive"), ("exclusive",)])
+@pytest.mark.parametrize("groups", [(24,), (12, 12)])
+def test_a_search_for_some_kinds_finds_what_one_for_all_finds_of_them(tmp_path, kinds, groups):
+    codes, options = of_all_kinds(), EdgesSection(min_expected=1.0, top_k=4, folds=2)
+    near = NearPairs(np.array([0, 3], np.int32), np.array([20, 13], np.int32))
+    counter = LocalCounter(lambda: [codes], groups)
+    whole = find_edges(counter, tmp_path, options=options, near=near)
+    found = find_edges(counter, tmp_path, options=options, near=near, kinds=kinds)
+    mine = np.isin(whole.edges.kind, [KINDS.index(kind) for kind in kinds])
+    assert 0 < mine.sum() < len(mine)
+    assert found.tested == whole.tested
+    assert found.edges.significant == {kind: whole.edges.significant[kind] for kind in kinds}
+    for part in ("edges", "values"):
+        one, two = getattr(whole, part), getattr(found, part)
+        for f in fields(one):
+            if f.name not in {"sums", "significant"}:
+                np.testing.assert_array_equal(getattr(two, f.name), getattr(one, f.name)[mine])
+    same(whole.edges.sums.take(mine), found.edges.sums)
+    for one, two in zip(whole.folds, found.folds, strict=True):
+        np.testing.assert_array_equal(two, one[:, :, mine])
+    both = {"token", "exclusive"} <= set(kinds)
+    assert len(found.implications.n) == (len(whole.implications.n) if both else 0)
+    assert len(whole.implications.n) > 0
+
+
+def test_a_search_for_token_edges_sums_no_other_pairs(tmp_path):
+    codes, options = of_all_kinds(), EdgesSection()
+    m = marginals(codes, 24)
+    ranking = rank_features(m, groups=(24,), min_expected=options.min_expected)
+    parts = LocalParts([build_index([codes], ranking, own=m)])
+    numbers, high = [], []
+    for kinds in (KINDS, ("token",)):
+        shown: list[PairSums] = []
+        survivors_of(
+            parts, ranking, m, rules=Rules(options).only(kinds), scratch=tmp_path,
+            watch=lambda sums, tested, shown=shown: shown.append(sums),
+        )  # fmt: skip
+        s = join(shown)
+        npmi = effects(s.a, m.n[s.i], m.n[s.j], positions=m.positions).npmi
+        numbers.append(len(s))
+        high.append(int((npmi >= options.min_npmi).sum()))
+    assert numbers[0] > numbers[1] == high[1] == high[0] > 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_marginals_equal_brute_force():

@@ -12,10 +12,10 @@ from ingest import geometry, nearest
 from ingest.cooccurrence.kinds import NearPairs
 from ingest.geometry import (
     feeds_weights,
-    near_pairs,
+    near_among,
     pair_cosines,
     similar_features,
-    similar_table,
+    table_of,
 )
 
 
@@ -86,7 +86,7 @@ def test_ties_go_to_the_lower_index_whatever_the_blocks():
 )
 def test_near_pairs_are_all_above_the_threshold(seed, block, min_cosine):
     w = decoder(seed)
-    found = near_pairs(w, min_cosine=min_cosine, block=block)
+    found = near_among(similar_features(w, k=65, block=block), min_cosine=min_cosine)
     cosine = np.triu(exact_cosines(w) + 2, 1)
     i, j = np.nonzero(np.where(np.isfinite(cosine), cosine, 0) >= min_cosine + 2)
     assert list(zip(found.i, found.j, strict=True)) == list(zip(i, j, strict=True))
@@ -100,7 +100,7 @@ def test_the_nearest_are_kept_where_there_are_too_many():
     cosine = exact_cosines(w)
     many = (cosine >= 0.2).sum(axis=1)
     cap = int(np.median(many))
-    found = near_pairs(w, min_cosine=0.2, cap=cap, block=16)
+    found = near_among(similar_features(w, k=cap + 1, block=16), min_cosine=0.2, cap=cap)
     assert found.capped == (many > cap).sum() > 10
     expected = {
         (min(i, j), max(i, j))
@@ -133,7 +133,7 @@ def test_few_features_have_few_neighbours():
         found = similar_features(torch.ones(features, 4), k=3)
         assert len(found.i) == (2 if features == 2 else 0)
         assert found.features == features
-    assert len(near_pairs(torch.zeros(5, 3), min_cosine=0.1).i) == 0
+    assert len(near_among(similar_features(torch.zeros(5, 3), k=65), min_cosine=0.1).i) == 0
 
 
 def test_numbers_that_are_not_finite_are_refused():
@@ -187,7 +187,7 @@ def test_weights_from_an_earlier_to_a_later_sae():
 
 def test_the_table_has_a_row_for_each_pair_of_neighbours():
     w, k = decoder(9), 4
-    table = similar_table(w, "m/h/s", k=k, block=16)
+    table = table_of(similar_features(w, k=k + 3, block=16), "m/h/s", k=k)
     assert table.schema == schema("similar")
     lists = expected_lists(w, k)
     pairs = sorted({(min(i, j), max(i, j)) for i, some in enumerate(lists) for j in some})
