@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from atlas.recipe_file import Strict, absolute_path, absolute_source, read_toml
 
@@ -144,6 +144,18 @@ class AnalysisSection(Strict):
 
     seed: int = 0
     backbone_k: int = Field(default=10, ge=1)
+    communities: Literal["consensus", "leiden"] = Field(
+        default="consensus", description="what many runs agree on, or one run of Leiden"
+    )
+    community_k: int = Field(default=32, ge=1, description="backbone that consensus is sought on")
+    resolutions: list[PositiveFloat] = Field(
+        default=[1, 2, 4, 8, 16, 32], min_length=1, description="of Leiden, tried by halves"
+    )
+    thresholds: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.6, 0.7, 0.8, 0.9], min_length=1, description="shares of runs, tried by halves"
+    )
+    seeds: int = Field(default=20, ge=1, description="of Leiden, on every bootstrap")
+    bootstraps: int = Field(default=20, ge=1, description="of the documents")
 
 
 class BuildRecipe(Strict):

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 2
-"""Version of the build folder: `format` in `run.json`."""
+"""Version of the build folder: `format` in `run.json`.
+
+It grows where a table or a column takes on another meaning; builds of other formats are refused
+and have to be built again. A new table that may be left out leaves it as it is: older builds load,
+and what the table would have brought is not in their graph.
+"""
 
 REQUIRED = ("features", "edges")
 """Tables every build has."""
@@ -30,6 +35,9 @@ OPTIONAL = (
     "implies",
     "similar",
     "feeds",
+    "vectors",
+    "concepts",
+    "about",
 )
 """Tables a build may leave out; `NEEDS` says which go together."""
 
@@ -42,6 +50,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "implies": ("features",),
         "similar": ("features",),
         "feeds": ("features",),
+        "vectors": ("features",),
+        "about": ("features", "concepts"),
     }
 )
 """Tables whose keys a table refers to."""
@@ -49,7 +59,13 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 PAIRS: Mapping[str, str] = MappingProxyType(
     {"edges": "CO_OCCURS", "implies": "IMPLIES", "similar": "SIMILAR_TO", "feeds": "FEEDS"}
 )
-"""Tables that join two features, and their relationship types."""
+"""Tables of a build that join two features, and their relationship types."""
+
+ATTRIBUTION = ("prompts", "co_attributed", "attributions", "splits")
+"""Tables of an attribution run, which lie in a folder of their own.
+
+Its features are those of builds. The first two become part of the graph.
+"""
 
 RELATIONS = ("FIRES_ON", "PROMOTES", "SUPPRESSES")
 """Values of the column `relation` of the table `feature_tokens`."""
@@ -92,13 +108,28 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
         "firings": """
             feature str; context str; rank int32; activation f64; activations f32s; bin int32?
         """,
+        "vectors": "feature str; decoder f32s?; label_embedding f32s?",
+        "concepts": "key str; name str; kind str; source str?; documents int64",
+        "about": """
+            feature str; concept str; auc f64; effect f64; p f64; q f64; documents int64; share f64
+        """,
+        "prompts": """
+            key str; prompt_set str; id str; group str?; prompt str; answer str; foils strs
+            answer_token int32; n_tokens int32; score f64
+        """,
+        "co_attributed": """
+            source str; target str; prompt_set str; metric str; aggregation str
+            r f64; r_spearman f64; p f64; q f64; sign int32; prompts int32; n_both int32
+            stability f64; r_low f64; r_high f64
+        """,
+        "attributions": "feature str; prompt str; value f64",
+        "splits": "sae str; prompt str; features f64; bias f64; error f64; total f64",
     }
 )
 
 
-@cache
 def tables() -> Mapping[str, pa.Schema]:
-    """Return the schema of every table, by the table's name.
+    """Return the schema of every table of a build, by the table's name.
 
     Returns
     -------
@@ -106,6 +137,24 @@ def tables() -> Mapping[str, pa.Schema]:
         Name (the file is ``{name}.parquet``) -> `pyarrow.Schema`. A field that is not nullable
         may hold no nulls. Floating-point columns may hold NaN; the loader stores NaN as absent.
     """
+    return MappingProxyType(
+        {name: known for name, known in _schemas().items() if name not in ATTRIBUTION}
+    )
+
+
+def schema(table: str) -> pa.Schema:
+    """Return the schema of one table of a build or an attribution run: ``schema("edges")``.
+
+    Raises
+    ------
+    KeyError
+        If there is no table of that name.
+    """
+    return _schemas()[table]
+
+
+@cache
+def _schemas() -> Mapping[str, pa.Schema]:
     import pyarrow as pa
 
     types = {
@@ -122,25 +171,12 @@ def tables() -> Mapping[str, pa.Schema]:
         name, kind = text.split()
         return pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?"))
 
-    return MappingProxyType(
-        {
-            name: pa.schema(
-                [field(part) for part in columns.replace("\n", ";").split(";") if part.strip()]
-            )
-            for name, columns in _COLUMNS.items()
-        }
-    )
-
-
-def schema(table: str) -> pa.Schema:
-    """Return the schema of one table, for example ``schema("edges")``.
-
-    Raises
-    ------
-    KeyError
-        If there is no table of that name.
-    """
-    return tables()[table]
+    return {
+        name: pa.schema(
+            [field(part) for part in columns.replace("\n", ";").split(";") if part.strip()]
+        )
+        for name, columns in _COLUMNS.items()
+    }
 
 
 def file_name(table: str) -> str:

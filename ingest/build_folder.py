@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 REBUILD = "Build it again with `atlas build`, or copy it again from where it was made."
 _RUN_KEYS = ("run_id", "name", "created", "model", "saes", "corpus", "files")
@@ -65,16 +66,33 @@ class BuildFolder:
         read = pq.read_table(self.path / file_name(table), columns=list(columns))
         return read.cast(_nullable(wanted, columns))
 
-    def batches(self, table: str, size: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield a table's rows in order, `size` dicts at a time; NaN and infinities become None."""
+    def pieces(self, table: str, size: int, *, start: int = 0) -> Iterator[pa.Table]:
+        """Yield a table's rows in order, at most `size` at a time, from row `start` on.
+
+        The columns and types are those of the schema; nulls and values that are not finite are
+        as in the file.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         wanted = _nullable(schema(table), schema(table).names)
         with pq.ParquetFile(self.path / file_name(table)) as file:
-            for batch in file.iter_batches(batch_size=size, columns=wanted.names):
-                rows = pa.Table.from_batches([batch]).select(wanted.names).cast(wanted)
-                yield _without_nan(rows).to_pylist()
+            groups, skipped = _groups_from(file, start)
+            left = start - skipped
+            if not groups:
+                return
+            for batch in file.iter_batches(
+                batch_size=size, row_groups=groups, columns=wanted.names
+            ):
+                rows = batch.slice(min(left, batch.num_rows))
+                left -= batch.num_rows - rows.num_rows
+                if rows.num_rows:
+                    yield pa.Table.from_batches([rows]).select(wanted.names).cast(wanted)
+
+    def batches(self, table: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield a table's rows in order, `size` dicts at a time; NaN and infinities become None."""
+        for rows in self.pieces(table, size):
+            yield without_nan(rows).to_pylist()
 
 
 def open_build(path: str | Path, *, verify: bool = True) -> BuildFolder:
@@ -210,7 +228,19 @@ def _nullable(wanted: pa.Schema, columns: Any) -> pa.Schema:
     return pa.schema([wanted.field(name).with_nullable(True) for name in columns])
 
 
-def _without_nan(rows: pa.Table) -> pa.Table:
+def _groups_from(file: pq.ParquetFile, start: int) -> tuple[list[int], int]:
+    """Return the row groups that have rows from `start` on, and the rows before them."""
+    skipped = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if skipped + rows > start:
+            return list(range(group, file.num_row_groups)), skipped
+        skipped += rows
+    return [], skipped
+
+
+def without_nan(rows: pa.Table) -> pa.Table:
+    """Return rows whose numbers that are not finite are null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

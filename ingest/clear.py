@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from atlas.analysis.layout import clear_layouts
+from atlas.analysis.properties import SCORE_PROPERTIES, SCORE_RELATIONSHIPS
 from atlas.graph.failures import database_errors
 from atlas.graph.sessions import open_session
-from atlas.schemas import PAIRS, RELATIONS
+from ingest.graph_map import EDGES, NODES
 
 if TYPE_CHECKING:
     import neo4j
 
 _BATCH = 10_000
+
+#: Relationships of a run: of its tables, of algorithms and of imports.
+_RELATIONSHIPS = tuple(
+    dict.fromkeys((*(edge.type for edge in EDGES), *SCORE_RELATIONSHIPS, "ATTRIBUTES", "EXPLAINS"))
+)
 
 # Repeated until they find nothing. What other runs also hold (features, tokens, documents,
 # contexts) is kept; features that no run is left for go.
@@ -21,12 +28,25 @@ _STATEMENTS = (
     *(
         f"MATCH ()-[r:{relation} {{run: $run}}]->() WITH r LIMIT $batch DELETE r "
         "RETURN count(*) AS n"
-        for relation in (*PAIRS.values(), *RELATIONS, "FIRES_IN")
+        for relation in _RELATIONSHIPS
+    ),
+    """
+    MATCH (g:AttributionGraph {run: $run}) WITH g LIMIT $batch DETACH DELETE g
+    RETURN count(*) AS n
+    """,
+    """
+    MATCH (e:Explanation) WHERE NOT EXISTS { (e)-[:EXPLAINS]->() } WITH e LIMIT $batch
+    DETACH DELETE e RETURN count(*) AS n
+    """,
+    *(
+        f"MATCH (n:{node.label} {{run: $run}}) WITH n LIMIT $batch DETACH DELETE n "
+        "RETURN count(*) AS n"
+        for node in NODES
+        if node.owned
     ),
     """
     MATCH (f:Feature {scored_run: $run}) WITH f LIMIT $batch
-    REMOVE f.scored_run, f.pagerank, f.degree, f.strength, f.betweenness, f.closeness,
-           f.eigenvector, f.community
+    SET f += $no_scores
     RETURN count(*) AS n
     """,
     """
@@ -50,13 +70,15 @@ def clear_run(driver: neo4j.Driver, run: str, *, database: str | None = None) ->
     DatabaseError
         The database fails.
     """
+    no_scores = dict.fromkeys(SCORE_PROPERTIES)
 
     def work(tx: neo4j.ManagedTransaction, text: str) -> int:
-        summary = tx.run(text, run=run, batch=_BATCH).consume()
+        summary = tx.run(text, run=run, batch=_BATCH, no_scores=no_scores).consume()
         changed = summary.counters
         return changed.nodes_deleted + changed.relationships_deleted + changed.properties_set
 
     with database_errors(f"Removing the run {run}"), open_session(driver, database) as session:
+        clear_layouts(driver, run, database=database)
         for text in _STATEMENTS:
             while session.execute_write(work, text):
                 pass

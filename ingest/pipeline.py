@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, combinations
@@ -16,21 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.artifacts import file_sha256, write_table
+from atlas.artifacts import are_whole, write_table
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
 from atlas.schemas import PAIRS, file_name
+from ingest.about import make_concepts
 from ingest.brought_inputs import BroughtInputs
+from ingest.concepts import find_concepts
 from ingest.contexts import ContextWindows, join_contexts
 from ingest.edge_stage import make_edges, make_feeds
 from ingest.feature_stage import make_features
 from ingest.inputs import BuildInputs
 from ingest.manifest import write_run
 from ingest.stages import Stage, put_together, run_stage
-from ingest.tables import document_table, token_table
+from ingest.tables import concept_table, document_table, token_table
+from ingest.vectors import make_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pyarrow as pa
@@ -38,6 +43,10 @@ if TYPE_CHECKING:
 
     from atlas.recipe import BuildRecipe
     from ingest.coded import Coded, Inputs
+    from ingest.concepts import Concepts
+
+#: Files for resampling; the graph has none of them.
+FOLDS = ("fold_sums", "edge_folds", "feature_folds")
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,10 @@ def build_inputs(
     if done is not None:
         return BuildResult(folder, inputs.run_id, done, reused=True)
     coded = inputs.code(folder)
-    stages = _stages(inputs, folder, coded, ray=ray)
-    records = _tables(inputs, folder, coded, stages=stages)
+    with _counting_on(ray):
+        concepts = find_concepts(coded.documents, corpus=inputs.recipe.name)
+        stages = _stages(inputs, folder, coded, concepts=concepts, ray=ray)
+    records = _tables(inputs, folder, coded, concepts=concepts, stages=stages)
     counts = {name.removesuffix(".parquet"): record["rows"] for name, record in records.items()}
     counts |= {"tested_pairs": sum(stage.about.get("tested", 0) for stage in stages)}
     write_run(inputs, folder, coded=coded, records=records, counts=counts)
@@ -123,14 +134,22 @@ def _finished(folder: Path) -> dict[str, int] | None:
     if not path.is_file():
         return None
     run = json.loads(path.read_text())
-    for name, record in run["files"].items():
-        file = folder / name
-        if not file.is_file() or file_sha256(file) != record["sha256"]:
-            return None
-    return dict(run["counts"])
+    checksums = {name: record["sha256"] for name, record in run["files"].items()}
+    return dict(run["counts"]) if are_whole(folder, checksums) else None
 
 
-def _stages(inputs: Inputs, folder: Path, coded: Coded, *, ray: str | None) -> list[Stage]:
+def _counting_on(ray: str | None) -> AbstractContextManager[Any]:
+    """Start or join a Ray, if one is wanted, for all stages that count."""
+    if ray is None:
+        return nullcontext()
+    from ingest.cooccurrence.ray_cluster import connected
+
+    return connected(ray)
+
+
+def _stages(
+    inputs: Inputs, folder: Path, coded: Coded, *, concepts: list[Concepts], ray: str | None
+) -> list[Stage]:
     """Run the stages of every SAE and of every pair of hooks; finished ones are kept."""
     recipe, told = inputs.recipe, inputs.reporter
     edges, features = recipe.edges, recipe.features
@@ -153,6 +172,15 @@ def _stages(inputs: Inputs, folder: Path, coded: Coded, *, ray: str | None) -> l
         )  # fmt: skip
         stages.append(run_stage(folder, f"edges-{sae.name}", join))
         stages.append(run_stage(folder, f"features-{sae.name}", describe))
+        labels = [x for part in stages[-1].tables("features") for x in part["label"].to_pylist()]
+        embed = partial(make_vectors, sae=sae, labels=labels, reporter=told)
+        stages.append(run_stage(folder, f"vectors-{sae.name}", embed))
+        if concepts:
+            relate = partial(
+                make_concepts, sae=sae, concepts=concepts, documents=len(coded.documents),
+                reporter=told,
+            )  # fmt: skip
+            stages.append(run_stage(folder, f"concepts-{sae.name}", relate))
     for early, late in combinations(coded.saes, 2):
         if edges.feeds and early.depth < late.depth:
             feed = partial(make_feeds, pair=(early, late), options=edges, reporter=told, ray=ray)
@@ -165,7 +193,7 @@ def _no_tokens(_document: int) -> NDArray[np.int32]:
 
 
 def _tables(
-    inputs: Inputs, folder: Path, coded: Coded, *, stages: list[Stage]
+    inputs: Inputs, folder: Path, coded: Coded, *, concepts: list[Concepts], stages: list[Stage]
 ) -> dict[str, dict[str, Any]]:
     """Put the tables of all stages together; return their records."""
     inputs.reporter.note("writing tables")
@@ -176,11 +204,13 @@ def _tables(
 
     records = {}
     with_tokens = ("feature_tokens", "firings") if coded.tokens_of is not None else ()
-    for name in ("features", *with_tokens, *PAIRS, "fold_sums"):
+    for name in ("features", *with_tokens, *PAIRS, "vectors", "about", *FOLDS):
         if any(file_name(name) in stage.files for stage in stages):
             records[file_name(name)] = put_together(folder / file_name(name), stages)
     lengths = [coded.n_tokens(d) for d in range(len(documents))]
     tables = {"documents": document_table(documents, lengths, corpus)}
+    if concepts:
+        tables["concepts"] = concept_table(concepts)
     if with_tokens:
         tokens = sorted({t for stage in stages for t in stage.about.get("token_ids", ())})
         tables["contexts"] = join_contexts(chain(rows("contexts"), rows("edge_contexts")))

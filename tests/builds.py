@@ -7,10 +7,11 @@ import json
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas.schemas import FORMAT, file_name, tables
+from atlas.schemas import FORMAT, file_name, schema, tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,9 @@ def planted(run_id: str = "synthetic") -> tuple[dict[str, Any], Tables]:
         "implies": [_implies(0, 1), _implies(9, 8)],
         "similar": [_similar(0, 1), _similar(2, 9)],
         "feeds": [],
+        "vectors": [_vectors(index) for index in range(DEAD + 1)],
+        "concepts": [_concept(word) for word in THEMES],
+        "about": [_about(index) for index in range(SIZE * len(THEMES))],
     }
     run = {
         "format": FORMAT,
@@ -214,6 +218,57 @@ def _similar(a: int, b: int) -> dict[str, Any]:
     }
 
 
+def decoder(index: int) -> list[float]:
+    """Return a feature's decoder vector, float32 ``[8]``: those of a theme point the same way."""
+    rng = np.random.default_rng(index)
+    towards = np.eye(SIZE)[index // SIZE if theme(index) else SIZE - 1]
+    return [float(x) for x in np.float32(3 * towards + rng.normal(size=SIZE) / 4)]
+
+
+def embedding(index: int) -> list[float]:
+    """Return a unit vector for a feature's label, float32 ``[256]``."""
+    rng = np.random.default_rng(1000 + index)
+    vector = rng.normal(size=256)
+    return [float(x) for x in np.float32(vector / np.linalg.norm(vector))]
+
+
+def _vectors(index: int) -> dict[str, Any]:
+    return {
+        "feature": key(index),
+        "decoder": decoder(index),
+        "label_embedding": None if index == DEAD else embedding(index),
+    }
+
+
+def concept_key(word: str) -> str:
+    """Return the key of a theme's concept."""
+    return f"{CORPUS}/domain/domain-{word}"
+
+
+def _concept(word: str) -> dict[str, Any]:
+    return {
+        "key": concept_key(word),
+        "name": f"domain-{word}",
+        "kind": "domain",
+        "source": CORPUS,
+        "documents": 40,
+    }
+
+
+def _about(index: int) -> dict[str, Any]:
+    auc = 0.95 - (index % SIZE) / 32
+    return {
+        "feature": key(index),
+        "concept": concept_key(THEMES[index // SIZE]),
+        "auc": auc,
+        "effect": 2 * auc - 1,
+        "p": 1e-9,
+        "q": 1e-7,
+        "documents": 30 - index % SIZE,
+        "share": (30 - index % SIZE) / 40,
+    }
+
+
 def _words() -> list[str]:
     return [*(f" {word}" for word in THEMES), " alone", *(f" own{i}" for i in range(DEAD)), " ("]
 
@@ -291,3 +346,92 @@ def _firings() -> list[dict[str, Any]]:
         for index in range(SIZE * len(THEMES))
         for place in range(4)
     ]
+
+
+def write_attribution(
+    folder: Path,
+    *,
+    rows: Tables | None = None,
+    run_id: str = "capitals-attribution-0",
+    **record: Any,
+) -> Path:
+    """Write the folder of an attribution run over features of the planted SAE; return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, table_rows in (rows or planted_attribution()).items():
+        path = folder / file_name(name)
+        pq.write_table(pa.Table.from_pylist(table_rows, schema=schema(name)), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        files[path.name] = {"rows": len(table_rows), "sha256": digest}
+    whole = {
+        "format": 1,
+        "run_id": run_id,
+        "created": "2025-01-02T00:00:00+00:00",
+        "prompt_set": {"name": "capitals", "sha256": "3" * 64},
+        "model": {"key": MODEL, "weights_sha256": None, "dtype": "float32"},
+        "saes": [{"key": SAE, "source": "made by a test", "weights_sha256": "1" * 64}],
+        "parameters": {"metric": "logit-diff", "aggregation": "sum"},
+        "counts": {"prompts": 3, "edges": 2},
+        "versions": {"torch": "none"},
+        "few_prompts": True,
+        "notes": ["made by a test"],
+        "files": files,
+    }
+    (folder / "attribution.json").write_text(json.dumps(whole | record))
+    return folder
+
+
+def planted_attribution() -> Tables:
+    """Return the rows of an attribution run: two edges over three prompts."""
+    prompts = [
+        {
+            "key": f"capitals/{number}",
+            "prompt_set": "capitals",
+            "id": str(number),
+            "group": None,
+            "prompt": f"The capital of {country} is",
+            "answer": f" {city}",
+            "foils": [" Oslo"],
+            "answer_token": number,
+            "n_tokens": 5,
+            "score": 1.5 + number,
+        }
+        for number, (country, city) in enumerate(
+            (("Italy", "Rome"), ("France", "Paris"), ("Spain", "Madrid"))
+        )
+    ]
+    edges = [
+        {
+            "source": key(a),
+            "target": key(b),
+            "prompt_set": "capitals",
+            "metric": "logit-diff",
+            "aggregation": "sum",
+            "r": r,
+            "r_spearman": r,
+            "p": 1e-4,
+            "q": 1e-3,
+            "sign": 1 if r > 0 else -1,
+            "prompts": 3,
+            "n_both": 3,
+            "stability": 0.9,
+            "r_low": r - 0.05,
+            "r_high": r + 0.05,
+        }
+        for a, b, r in ((0, 9, 0.8), (3, 20, -0.7))
+    ]
+    return {
+        "prompts": prompts,
+        "co_attributed": edges,
+        "attributions": [{"feature": key(0), "prompt": "capitals/0", "value": 0.25}],
+        "splits": [
+            {
+                "sae": SAE,
+                "prompt": "capitals/0",
+                "features": 1.0,
+                "bias": 0.0,
+                "error": 0.1,
+                "total": 1.1,
+            }
+        ],
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from atlas.errors import DatabaseError, UsageError
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _CONNECT_SECONDS = 15.0
+# A connection that was idle for longer is asked for a sign of life: load balancers in front of a
+# cluster drop idle ones without a word.
+_IDLE_SECONDS = 30.0
 _SILENCE = logging.NullHandler()
+
+RETRY_SECONDS = 30.0
+"""How long a transaction is repeated after transient errors."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class ConnectionSettings:
     ----------
     uri
         Address, such as ``bolt://127.0.0.1:7687`` or ``neo4j+s://<id>.databases.neo4j.io``.
+        ``bolt`` speaks with that one server; ``neo4j`` asks it for the members of its cluster,
+        writes to the leader and reads from the others. ``+s`` is TLS with a certificate that
+        the machine trusts, ``+ssc`` TLS with any certificate.
     username, password
         Credentials; the password is never part of the representation.
     database
@@ -101,6 +111,8 @@ def connect(settings: ConnectionSettings) -> Driver:
     from neo4j import GraphDatabase
     from neo4j.exceptions import DriverError, Neo4jError
 
+    from atlas.graph.sessions import open_session
+
     # Else the driver's warnings reach stderr wherever an application has no logging of its own.
     logging.getLogger("neo4j").addHandler(_SILENCE)
     driver = GraphDatabase.driver(
@@ -108,10 +120,13 @@ def connect(settings: ConnectionSettings) -> Driver:
         auth=(settings.username, settings.password),
         connection_timeout=_CONNECT_SECONDS,
         connection_acquisition_timeout=4 * _CONNECT_SECONDS,
-        max_transaction_retry_time=30.0,
+        max_transaction_retry_time=RETRY_SECONDS,
+        liveness_check_timeout=_IDLE_SECONDS,
+        user_agent=user_agent(),
     )
     try:
-        with driver.session(database=settings.database) as session:
+        # A single attempt: where nobody answers, that is to be said at once.
+        with open_session(driver, settings.database, read_only=True) as session:
             session.run("RETURN 1").consume()
     except (DriverError, Neo4jError, OSError, ValueError) as error:
         driver.close()
@@ -120,6 +135,14 @@ def connect(settings: ConnectionSettings) -> Driver:
         driver.close()
         raise
     return driver
+
+
+def user_agent() -> str:
+    """Return the name and version that the server's log shows for connections of the atlas."""
+    try:
+        return f"sae-feature-atlas/{metadata.version('sae-feature-atlas')}"
+    except metadata.PackageNotFoundError:
+        return "sae-feature-atlas/unknown"
 
 
 def is_final(error: DatabaseError) -> bool:

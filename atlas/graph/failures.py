@@ -21,6 +21,29 @@ _CALLERS_FAULT = (
     "Neo.ClientError.Procedure.ProcedureNotFound",
 )
 _READ_ONLY = "Neo.ClientError.Statement.AccessMode"
+# What a member of a cluster answers that cannot do what it is asked, by part of the code.
+_CLUSTER = {
+    "Cluster.NotALeader": (
+        "this member of the cluster does not write",
+        "Write the address with neo4j:// in place of bolt://, so that writes find the leader.",
+    ),
+    "ForbiddenOnReadOnlyDatabase": (
+        "this member of the cluster, or the database, only reads",
+        "Write the address with neo4j:// in place of bolt://, so that writes find the leader.",
+    ),
+    "BookmarkTimeout": (
+        "a member of the cluster lags behind what was written before",
+        "Run the same command again in a while; `SHOW DATABASES` tells which member lags.",
+    ),
+    "Database.DatabaseNotFound": (
+        "there is no database of that name",
+        "Set NEO4J_DATABASE to one of those that SHOW DATABASES lists.",
+    ),
+    "Database.DatabaseUnavailable": (
+        "the database is not started",
+        "Start it with START DATABASE, or wait until its server has recovered.",
+    ),
+}
 
 
 def first_line(error: BaseException) -> str:
@@ -31,7 +54,7 @@ def first_line(error: BaseException) -> str:
 
 def translate(error: Exception, what: str) -> AtlasError:
     """Return the atlas error for an exception of the driver raised while doing `what`."""
-    from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
+    from neo4j.exceptions import DriverError, Neo4jError
 
     code = getattr(error, "code", None) or ""
     if code == _READ_ONLY:
@@ -41,19 +64,33 @@ def translate(error: Exception, what: str) -> AtlasError:
         )
     if code in _CALLERS_FAULT:
         return UsageError(f"{what}: {first_line(error)}", hint="Correct the statement.")
-    if isinstance(error, AuthError):
-        return DatabaseError(
-            f"{what}: Neo4j refuses the user or the password.",
-            hint="Check the credentials given to the atlas.",
-        )
-    if isinstance(error, ServiceUnavailable):
-        return DatabaseError(
-            f"{what}: Neo4j does not answer ({first_line(error)}).",
-            hint="Start it with `atlas db start` or check the address.",
-        )
     if isinstance(error, Neo4jError | DriverError):
-        return DatabaseError(f"{what}: {first_line(error)}", hint=f"Neo4j's code: {code or 'none'}")
+        return _database_error(error, code, what)
     raise error
+
+
+def _database_error(error: Exception, code: str, what: str) -> DatabaseError:
+    """Return the error for a server that cannot do what it was asked, or cannot be reached."""
+    from neo4j.exceptions import AuthError, Neo4jError, ServiceUnavailable, SessionExpired
+
+    said = first_line(error)
+    problem, hint = said, f"Neo4j's code: {code or 'none'}"
+    known = next((found for part, found in _CLUSTER.items() if part in code), None)
+    if known:
+        problem, hint = f"{known[0]} ({said}).", known[1]
+    elif isinstance(error, AuthError):
+        problem = "Neo4j refuses the user or the password."
+        hint = "Check the credentials given to the atlas."
+    elif isinstance(error, ServiceUnavailable):
+        problem = f"Neo4j does not answer ({said})."
+        hint = "Start it with `atlas db start` or check the address."
+    elif isinstance(error, SessionExpired):
+        problem = f"the connection was lost, or the cluster has no leader ({said})."
+        hint = "Run the same command again in a while."
+    elif isinstance(error, Neo4jError) and error.is_retryable():
+        problem = f"{said} ({code})"
+        hint = "It was tried several times; run the same command again."
+    return DatabaseError(f"{what}: {problem}", hint=hint)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ outlives the process that started it. Two homes are two servers.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from atlas.errors import DatabaseError, ServerError
@@ -43,11 +44,13 @@ from atlas.graph.process import (
     java_command,
     launch,
 )
+from atlas.graph.staging import finish_move
 from atlas.graph.status import ServerStatus, Versions, read_versions, usage
 from atlas.paths import home_dir
 from atlas.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import psutil
@@ -147,6 +150,28 @@ class ManagedServer:
         with file_lock(self.folder.lock_file, what=f"the database in {self.home}"):
             return self._stop(timeout=timeout, reporter=reporter or SilentReporter())
 
+    @contextmanager
+    def stopped(self, *, reporter: Reporter | None = None) -> Iterator[None]:
+        """Keep the server stopped for the block, then start it and wait until it answers.
+
+        It is started if the block raises an `Exception` as well. Other commands that start, stop
+        or reset wait for the end.
+        """
+        reporter = reporter or SilentReporter()
+        self.folder.make()
+        with file_lock(self.folder.lock_file, what=f"the database in {self.home}"):
+            self._stop(timeout=STOP_SECONDS, reporter=reporter)
+            try:
+                yield
+            except Exception:
+                self._start_again(reporter)
+                raise
+            self._start_again(reporter)
+
+    def _start_again(self, reporter: Reporter) -> None:
+        process = self._launch(choose_settings(self.folder), reporter)
+        self._await(process, timeout=START_SECONDS, reporter=reporter)
+
     def reset(self, *, reporter: Reporter | None = None) -> bool:
         """Delete all data of the database; settings, password and logs stay.
 
@@ -242,6 +267,8 @@ class ManagedServer:
         check_port(settings.bolt_port, option="--bolt-port")
         check_port(settings.http_port, option="--http-port")
         installed = install(reporter=reporter)
+        if finish_move(self.folder):
+            reporter.note("The import that was interrupted is now in its place.")
         ensure_user(self.folder)
         write_configuration(self.folder, installed, settings, plan=plan)
         command = java_command(java, self.folder, installed, plan=plan)

@@ -1,4 +1,10 @@
-"""Sessions of the driver, as all of the atlas opens them."""
+"""Sessions of the driver, as all of the atlas opens them.
+
+All sessions of a driver share its bookmarks: on a cluster a read waits until its server has what
+the same `Atlas` wrote before. Work goes through `Session.execute_read` and `execute_write`, which
+send it to the right server of a cluster and repeat it after a transient error, such as a deadlock
+or the election of another leader.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +22,9 @@ def open_session(
     The server's notes (such as "label does not exist" on an empty database) are turned off: the
     driver would print them.
 
+    The session takes part in the driver's bookmarks, as `Driver.execute_query` does: it sees
+    what was written through this driver before it was opened, by whichever session.
+
     Parameters
     ----------
     driver
@@ -31,6 +40,7 @@ def open_session(
         database=database,
         default_access_mode=READ_ACCESS if read_only else WRITE_ACCESS,
         notifications_min_severity=NotificationMinimumSeverity.OFF,
+        bookmark_manager=driver.execute_query_bookmark_manager,
     )
 
 
@@ -52,3 +62,13 @@ def write(driver: neo4j.Driver, database: str | None, statement: str, **paramete
 
     with open_session(driver, database) as session:
         session.execute_write(work)
+
+
+def bookmarks(driver: neo4j.Driver) -> neo4j.Bookmarks:
+    """Return what a client with a connection of its own must wait for to see this driver's writes.
+
+    Hand it to ``set_bookmarks`` of a Graph Data Science client.
+    """
+    from neo4j import Bookmarks
+
+    return Bookmarks.from_raw_values(driver.execute_query_bookmark_manager.get_bookmarks())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from atlas.schemas import schema
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,37 +22,16 @@ if TYPE_CHECKING:
     from ingest.attribution.tokens import TokenisedPrompts
 
 
-def _schema(columns: str) -> pa.Schema:
-    """Make the schema of ``name type; ...``; a type that ends in ? allows nulls."""
-    types = {
-        "str": pa.string(),
-        "strs": pa.list_(pa.string()),
-        "f64": pa.float64(),
-        "int32": pa.int32(),
-    }
-    fields = [part.split() for part in columns.split(";")]
-    return pa.schema(
-        [pa.field(name, types[kind.rstrip("?")], nullable="?" in kind) for name, kind in fields]
-    )
-
-
-CO_ATTRIBUTED = _schema(
-    "source str; target str; prompt_set str; metric str; aggregation str;"
-    "r f64; r_spearman f64; p f64; q f64; sign int32; prompts int32; n_both int32;"
-    "stability f64; r_low f64; r_high f64"
-)
+CO_ATTRIBUTED = schema("co_attributed")
 """An edge: features ordered by SAE key, then index. Undirected and signed."""
 
-ATTRIBUTIONS = _schema("feature str; prompt str; value f64")
+ATTRIBUTIONS = schema("attributions")
 """A kept feature's aggregated attribution in a prompt (its key); where it is not 0."""
 
-PROMPTS = _schema(
-    "key str; prompt_set str; id str; group str?; prompt str; answer str; foils strs;"
-    "answer_token int32; n_tokens int32; score f64"
-)
+PROMPTS = schema("prompts")
 """A prompt and the metric's value for it; ``n_tokens`` is without BOS."""
 
-SPLITS = _schema("sae str; prompt str; features f64; bias f64; error f64; total f64")
+SPLITS = schema("splits")
 """How stream times gradient splits at an SAE's hook, summed over a prompt's positions."""
 
 
@@ -155,5 +136,5 @@ def _splits(run: Attributed) -> pa.Table:
     return _table(columns, SPLITS)
 
 
-def _table(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+def _table(columns: Mapping[str, Any], wanted: pa.Schema) -> pa.Table:
+    return pa.table({name: columns[name] for name in wanted.names}, schema=wanted)

@@ -65,5 +65,6 @@ def table_bytes(size: BuildSize) -> int:
         scale = wide if table in ("contexts", "firings") else 1.0
         total += rows * costs.ROW[table] * scale
         total += costs.FILE + costs.FILE_COLUMN * len(schema(table))
-    folds = size.recipe.edges.folds
-    return round(total + size.rows["edges"] * folds * costs.SUMS * 0.5)
+    edges = size.recipe.edges
+    total += size.rows["edges"] * edges.folds * costs.SUMS * 0.5
+    return round(total + size.rows["edges"] * edges.bootstrap_folds * costs.JOINT_BY_FOLD)

@@ -23,16 +23,20 @@ NODE, RELATIONSHIP, RECORD, LONG = 15, 34, 41, 128
 PAYLOAD = 120
 #: Blocks of a run's id, which relationships carry.
 RUN_BLOCKS = 3
+#: A feature's two vectors, as properties of its node and in the vector indexes.
+VECTORS = 2 * 4 * (576 + 256)
 #: An entry of an index beside its key; pages that grow in order are half full.
 ENTRY = 24
 
 #: Tables whose rows are nodes; those of `features`, `contexts` bring relationships of their own.
 _NODES: Mapping[str, int] = MappingProxyType(
-    {"features": 2, "contexts": 1, "documents": 0, "tokens": 0}
+    {"features": 2, "contexts": 1, "documents": 0, "tokens": 0, "concepts": 0}
 )
 #: Columns that are no properties: they say which nodes a relationship joins.
 _OF_NODES = frozenset({"sae", "document"})
-_OF_RELATIONSHIPS = frozenset({"source", "target", "feature", "token", "context", "relation"})
+_OF_RELATIONSHIPS = frozenset(
+    {"source", "target", "feature", "token", "context", "relation", "concept"}
+)
 #: Mean bytes of the texts and lists that are longer than a block holds.
 _LONG: Mapping[str, int] = MappingProxyType(
     {
@@ -78,7 +82,7 @@ def graph_size(rows: Mapping[str, int]) -> GraphSize:
     """
     nodes = sum(number for table, number in rows.items() if table in _NODES)
     own = sum(_NODES[table] * number for table, number in rows.items() if table in _NODES)
-    joining = sum(number for table, number in rows.items() if table not in _NODES)
+    joining = sum(n for table, n in rows.items() if table not in _NODES and table != "vectors")
     store = sum(number * row_bytes(table) for table, number in rows.items())
     logs = min(round(costs.LOG * store), costs.LOG_MOST)
     return GraphSize(nodes, own + joining, store, logs)
@@ -86,6 +90,8 @@ def graph_size(rows: Mapping[str, int]) -> GraphSize:
 
 def row_bytes(table: str) -> int:
     """Bytes that a row of a table takes in the store, its key's place in an index included."""
+    if table == "vectors":
+        return VECTORS
     is_node, is_pair = table in _NODES, table in PAIRS
     left_out = _OF_NODES if is_node else _OF_RELATIONSHIPS
     blocks, long, index = 0 if is_node else RUN_BLOCKS, 0, 0

@@ -64,6 +64,7 @@ def expected_rows(
         "contexts": _different(positions, costs.PLACING_NEW * places),
         "documents": documents,
         "tokens": _different(vocabulary, costs.NAMING * tokens),
+        "vectors": features,
     }
     return rows | ({FEEDS: counts[FEEDS]} if counts[FEEDS] else {})
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +19,17 @@ from atlas.analysis import analyse
 from atlas.errors import ArtifactError, DatabaseError
 from atlas.graph.migrate import migrations
 from atlas.graph.reader import DriverReader
+from atlas.progress import SilentReporter
 from ingest.build_folder import open_build
+from ingest.incremental import Batch, Writer
 from ingest.load import load
+from ingest.repair import verify
 from ingest.verify import graph_checksum, verify_counts
 from tests.builds import key, planted, write_build
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from neo4j import Driver
 
     from atlas.graph.server import ManagedServer
@@ -110,6 +118,7 @@ def test_counts_of_nodes_and_relationships(clean_driver: Driver, build: Path) ->
         "Token": 30,
         "Document": 3,
         "Context": 12,
+        "Concept": len(planted()[1]["concepts"]),
     }
     relationships = reader.read("MATCH ()-[r]->() RETURN type(r) AS type, count(*) AS n")
     assert {row["type"]: row["n"] for row in relationships} == {
@@ -124,6 +133,7 @@ def test_counts_of_nodes_and_relationships(clean_driver: Driver, build: Path) ->
         "SUPPRESSES": 25,
         "FIRES_IN": 96,
         "FROM_DOCUMENT": 12,
+        "ABOUT": len(planted()[1]["about"]),
     }
 
 
@@ -135,7 +145,9 @@ def test_properties(driver: Driver, undisturbed: str) -> None:
     )[0]["r"]
     own = ("source", "target")
     expected = {
-        name: value for name, value in wanted.items() if name not in own and value is not None
+        name: value
+        for name, value in wanted.items()
+        if name not in own and value not in (None, [])  # a list without values is absent
     }
     sae, low = wanted["source"].rsplit("/", 1)
     high = wanted["target"].rsplit("/", 1)[1]
@@ -256,3 +268,97 @@ def test_a_lost_row_is_noticed(empty_graph: Driver, build: Path, damage: str, ta
     # Losing a node also loses what hangs on it, which is checked later or earlier.
     with pytest.raises(DatabaseError, match=rf"of the \d+ rows of (contexts|{table})\."):
         verify_counts(empty_graph, None, open_build(build))
+
+
+class Killer:
+    """Kills a server after some batches."""
+
+    def __init__(self, server: ManagedServer, batches: int) -> None:
+        self.server, self.left = server, batches
+
+    def note(self, line: str) -> None:
+        pass
+
+    @contextmanager
+    def step(self, title: str, total: float | None = None) -> Iterator[Callable[..., None]]:
+        def advance(done: float, total: float | None = None) -> None:
+            self.left -= 1
+            if self.left == 0:
+                self.server.process().kill()
+
+        yield advance
+
+
+def test_a_killed_server_keeps_what_was_acknowledged(
+    server: ManagedServer, driver: Driver, build: Path, undisturbed: str
+) -> None:
+    wipe(driver)
+    with pytest.raises(DatabaseError):
+        load(driver, build, batch_rows=BATCH_ROWS, reporter=Killer(server, 20))
+    server.ensure_running()
+    done = count(driver, "MATCH (r:Run) RETURN r.loading_rows AS n")
+    assert done > 19 * BATCH_ROWS - 40, "each table ends with a smaller batch"
+    found = verify(driver, "synthetic", build)
+    assert f"the run is not loaded to its end ({done} rows)" in found.problems
+    lines = Lines()
+    assert load(driver, build, batch_rows=BATCH_ROWS, reporter=lines).loaded
+    assert any(f"after the {done} that are there" in line for line in lines.noted)
+    assert graph_checksum(driver) == undisturbed
+
+
+class Lines(SilentReporter):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.noted.append(line)
+
+
+def test_batches_that_are_sent_again_or_too_early(
+    empty_graph: Driver, build: Path, undisturbed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Writer._send
+    rng = random.Random(0)
+
+    def twice(self: Writer, batch: Batch) -> None:
+        time.sleep(rng.random() / 20)  # so that the second under way may be there first
+        sent(self, batch)
+        sent(self, batch)
+
+    monkeypatch.setattr(Writer, "_send", twice)
+    load(empty_graph, build, batch_rows=BATCH_ROWS)
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_a_node_that_is_not_there_is_named(empty_graph: Driver, build: Path) -> None:
+    class Spoiler(Lines):
+        def step(self, title: str, total: float | None = None):
+            if title == "loading firings":
+                empty_graph.execute_query("MATCH (c:Context) WITH c LIMIT 1 DETACH DELETE c")
+            return super().step(title, total)
+
+    with pytest.raises(DatabaseError, match=r"\d+ of the rows .*firings\.parquet, name nodes"):
+        load(empty_graph, build, reporter=Spoiler())
+    assert verify(empty_graph, "synthetic", build, repair=True).repaired
+
+
+def test_a_run_of_an_older_version_that_was_half_loaded(
+    empty_graph: Driver, build: Path, undisturbed: str
+) -> None:
+    load(empty_graph, build)
+    empty_graph.execute_query(
+        "MATCH (r:Run) SET r.state = 'loading' WITH r MATCH ()-[e:CO_OCCURS|FIRES_IN]->()"
+        " WITH e LIMIT 70 DELETE e"
+    )
+    load(empty_graph, build)
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_a_newer_schema_is_refused(empty_graph: Driver, build: Path) -> None:
+    empty_graph.execute_query("CREATE (:Migration {name: '9999_later', sha256: 'x'})")
+    with pytest.raises(DatabaseError, match="made by a newer atlas"):
+        load(empty_graph, build)
+    assert count(empty_graph, "MATCH (r:Run) RETURN count(r) AS n") == 0
+    empty_graph.execute_query("MATCH (m:Migration {name: '9999_later'}) DELETE m")

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from atlas.errors import DatabaseError
 from atlas.graph.migrate import Migration, migrate, migrations, pending
 from atlas.graph.reader import DriverReader
+from ingest.build_folder import open_build
+from ingest.load import load
+from ingest.vectors import LABEL_DIMENSIONS
+from ingest.verify import verify_counts
+from tests.builds import write_build
+from tests.dumps import read_dump, restore, take_dump
+from tests.integration.conftest import empty
 
 if TYPE_CHECKING:
     from neo4j import Driver
 
 pytestmark = pytest.mark.db
 
+DATA = Path(__file__).parents[1] / "data"
 RECORDED = "MATCH (m:Migration) RETURN m.name AS name, m.sha256 AS sha256 ORDER BY name"
 COUNT = "MATCH (n:Counter) RETURN sum(n.value) AS n"
 
@@ -25,12 +35,27 @@ def test_schema_is_made_once_and_recorded(clean_driver: Driver) -> None:
     assert migrate(clean_driver) == names
     reader = DriverReader(clean_driver)
     assert [row["name"] for row in reader.read(RECORDED)] == names
-    indexes = reader.read("SHOW INDEXES YIELD name, state, type RETURN *")
+    indexes = reader.read("SHOW INDEXES YIELD name, state, type, options RETURN *")
     assert {row["state"] for row in indexes} == {"ONLINE"}
     fulltext = {row["name"] for row in indexes if row["type"] == "FULLTEXT"}
-    assert fulltext == {"feature_text", "token_text", "context_text"}
+    assert fulltext == {
+        "feature_text",
+        "token_text",
+        "context_text",
+        "concept_text",
+        "explanation_text",
+    }
+    vectors = {
+        row["name"]: row["options"]["indexConfig"] for row in indexes if row["type"] == "VECTOR"
+    }
+    assert vectors["feature_label_embedding"]["vector.dimensions"] == LABEL_DIMENSIONS
+    assert "vector.dimensions" not in vectors["feature_decoder"]
     constraints = {row["name"] for row in reader.read("SHOW CONSTRAINTS YIELD name")}
-    assert {"feature_key", "co_occurs_key", "run_key", "migration_name"} <= constraints
+    labels = "model sae feature token document context concept community run algorithm_run"
+    labels += " intervention effect explanation prompt_set prompt attribution_graph"
+    relations = "co_occurs implies similar_to feeds co_attributed affects"
+    assert {f"{name}_key" for name in f"{labels} {relations}".split()} <= constraints
+    assert "migration_name" in constraints
     assert migrate(clean_driver) == []
 
 
@@ -84,3 +109,77 @@ def test_several_at_once_apply_it_once(clean_driver: Driver) -> None:
     assert sorted(applied) == [[], [], [], ["0001_a"]]
     assert DriverReader(clean_driver).read(COUNT)[0]["n"] == 1
     assert DriverReader(clean_driver).read("MATCH (n:MigrationLock) RETURN n") == []
+
+
+VERSIONS = ["graph-0001", "graph-0002"]
+SCHEMA = (
+    "SHOW INDEXES YIELD name, type, entityType, labelsOrTypes, properties, options "
+    "WHERE type <> 'LOOKUP' RETURN *"
+)
+OLD_DATA = """
+MATCH (a)-[e {run: 'older'}]->(b)
+RETURN properties(e) AS r ORDER BY type(e), e.key, a.key, b.key
+"""
+
+
+def shape(driver: Driver) -> set[str]:
+    return {str(sorted(row.items())) for row in DriverReader(driver).read(SCHEMA)}
+
+
+def without_migrations(driver: Driver) -> list[object]:
+    dump = take_dump(driver)
+    kept = [row for row in dump["nodes"] if row[0] != ["Migration"]]
+    ends = {number: row[1].get("key") for number, row in enumerate(dump["nodes"])}
+    joins = [[ends[a], kind, ends[b], values] for a, kind, b, values in dump["relationships"]]
+    return [kept, joins]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_database_of_an_earlier_version_is_upgraded_in_place(
+    clean_driver: Driver, version: str, tmp_path: Path
+) -> None:
+    restore(clean_driver, read_dump(DATA / f"{version}.json"))
+    before = without_migrations(clean_driver)
+    number = int(version[-1])
+    applied = [migration.name for migration in migrations()[number:]]
+    assert applied, "a version that is not older proves nothing"
+    assert migrate(clean_driver) == applied
+    assert without_migrations(clean_driver) == before
+    assert "feature_decoder" in str(shape(clean_driver))
+
+    # A new run of the same SAE beside the old one.
+    old = DriverReader(clean_driver).read(OLD_DATA)
+    assert len(old) > 15
+    assert load(clean_driver, write_build(tmp_path / "b")).loaded
+    assert DriverReader(clean_driver).read(OLD_DATA) == old
+    verify_counts(clean_driver, None, open_build(tmp_path / "b"))
+    upgraded = shape(clean_driver)
+    empty(clean_driver)
+    migrate(clean_driver)
+    assert shape(clean_driver) == upgraded
+
+
+def test_one_vector_index_serves_vectors_of_several_widths(clean_driver: Driver) -> None:
+    migrate(clean_driver)
+    make = (
+        "UNWIND $rows AS row CREATE (f:Feature {key: row.key}) WITH f, row "
+        "CALL db.create.setNodeVectorProperty(f, 'decoder', row.vector)"
+    )
+    rng = np.random.default_rng(0)
+    rows = [
+        {"key": f"{width}/{n}", "vector": rng.normal(size=width).tolist()}
+        for width in (5, 8)
+        for n in range(20)
+    ]
+    clean_driver.execute_query(make, rows=rows)
+    ask = (
+        "CALL db.index.vector.queryNodes('feature_decoder', 40, $vector) "
+        "YIELD node, score RETURN node.key AS key, score"
+    )
+    for row in rows[::7]:
+        width = len(row["vector"])
+        found = DriverReader(clean_driver).read(ask, {"vector": row["vector"]})
+        assert len(found) == 20
+        assert all(hit["key"].startswith(f"{width}/") for hit in found)
+        assert found[0]["key"] == row["key"]
+        assert found[0]["score"] == pytest.approx(1.0, abs=1e-6)

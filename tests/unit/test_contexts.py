@@ -126,7 +126,8 @@ def make(codes, shards, *, bins=0):
     )
     joint = pairs.result()
     keys = windows.around(joint.document, joint.position).keys.to_pylist()
-    return feature_tables(inputs), joint.lists(keys, pairs=2)
+    edges = [[k for k, p in zip(keys, joint.pair, strict=True) if p == pair] for pair in range(2)]
+    return feature_tables(inputs), edges
 
 
 @pytest.mark.parametrize("seed", range(3))
