@@ -1,7 +1,8 @@
-"""Analysis of a loaded run by Graph Data Science: centrality and communities, written back."""
+"""Analysis of a loaded run: graph algorithms on several engines, written back."""
 
 from __future__ import annotations
 
+from atlas.analysis.compute import run_algorithm
 from atlas.analysis.run import AnalysisSummary, analyse
 
-__all__ = ["AnalysisSummary", "analyse"]
+__all__ = ["AnalysisSummary", "analyse", "run_algorithm"]

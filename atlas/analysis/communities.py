@@ -1,21 +1,19 @@
-"""Communities of features: Leiden on the backbone, with stable keys and readable labels."""
+"""Communities of features: the groups of a partition, with stable keys and readable labels."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from atlas.analysis.centrality import CONCURRENCY, AlgorithmResult, describe
 from atlas.analysis.labels import Background, CommunityLabel, Member, label_community
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from atlas.analysis.projection import Backbone
+    from atlas.analysis.stability.result import Consensus
     from atlas.graph.reader import Reader
 
-ALGORITHM = "leiden"
 MIN_SIZE = 3
 """Smallest group of features that is called a community."""
 
@@ -37,39 +35,27 @@ class Community:
     Attributes
     ----------
     key
-        ``{run}/leiden/{number}``.
+        ``{run}/{algorithm}/{number}``.
     number
         1 for the largest; equal sizes in the order of their first member's key.
     members
         Keys of its features, sorted.
     label
         Its label and what that was made from.
+    stability, stable
+        How well other documents give it again, and whether that is enough; see
+        `atlas.analysis.stability.Consensus`. None where nobody looked.
+    stay
+        Share of runs in which each member is in the core, in the order of `members`; or empty.
     """
 
     key: str
     number: int
     members: Sequence[str]
     label: CommunityLabel
-
-
-def leiden(backbone: Backbone, *, seed: int) -> AlgorithmResult:
-    """Run Leiden, weighted by phi, on one thread, and leave its groups in the projection.
-
-    Parameters
-    ----------
-    backbone
-        The projection; receives the node property ``leiden`` (int).
-    seed
-        Random seed, recorded with the result.
-    """
-    result = backbone.gds.leiden.mutate(
-        backbone.graph,
-        mutate_property=ALGORITHM,
-        relationship_weight_property="phi",
-        random_seed=seed,
-        concurrency=CONCURRENCY,
-    )
-    return describe("gds.leiden", ALGORITHM, result, seed=seed)
+    stability: float | None = None
+    stable: bool | None = None
+    stay: Sequence[float] = ()
 
 
 def group(assignment: Mapping[str, int]) -> list[list[str]]:
@@ -92,7 +78,9 @@ def group(assignment: Mapping[str, int]) -> list[list[str]]:
     return sorted(large, key=lambda keys: (-len(keys), keys[0]))
 
 
-def name_communities(reader: Reader, run: str, assignment: Mapping[str, int]) -> list[Community]:
+def name_communities(
+    reader: Reader, run: str, assignment: Mapping[str, int], *, algorithm: str
+) -> list[Community]:
     """Return the communities of an assignment, with labels from what their members fire on.
 
     Parameters
@@ -103,6 +91,8 @@ def name_communities(reader: Reader, run: str, assignment: Mapping[str, int]) ->
         Key of the run.
     assignment
         Feature key -> number of its group.
+    algorithm
+        What made the groups; part of the communities' keys.
     """
     groups = group(assignment)
     everyone = [key for keys in groups for key in keys]
@@ -116,8 +106,23 @@ def name_communities(reader: Reader, run: str, assignment: Mapping[str, int]) ->
             fallback=f"community {number}",
             background=background,
         )
-        communities.append(Community(f"{run}/{ALGORITHM}/{number}", number, keys, label))
+        communities.append(Community(f"{run}/{algorithm}/{number}", number, keys, label))
     return communities
+
+
+def with_stability(communities: Sequence[Community], found: Consensus) -> list[Community]:
+    """Return communities of a consensus with how stable they are and their members."""
+    stay = dict(zip(found.keys, found.stay.tolist(), strict=True))
+    number = dict(zip(found.keys, found.community.tolist(), strict=True))
+    return [
+        replace(
+            community,
+            stability=float(found.stability[number[community.members[0]]]),
+            stable=bool(found.stable[number[community.members[0]]]),
+            stay=[stay[key] for key in community.members],
+        )
+        for community in communities
+    ]
 
 
 def _member(row: Mapping[str, Any]) -> Member:

@@ -1,46 +1,39 @@
-"""Reads values out of a projection and writes an analysis into the graph, all or nothing."""
+"""Writes an analysis (scores and communities) into the graph, all or nothing."""
 
 from __future__ import annotations
 
-import json
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from atlas.analysis.communities import ALGORITHM
+from atlas.analysis.outputs import NodeScores
+from atlas.analysis.properties import ANALYSIS_PROPERTIES, MEASURES, SCORE_PROPERTIES
+from atlas.analysis.writing import RECORD, algorithm_row, batches
 from atlas.graph.sessions import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     import neo4j
 
-    from atlas.analysis.centrality import AlgorithmResult
     from atlas.analysis.communities import Community
-    from atlas.analysis.projection import Backbone
+    from atlas.analysis.outputs import AlgorithmResult
 
-_BATCH = 5000
-
-_NODE_KEYS = """
-MATCH (f:Feature)-[:FROM_RUN]->(:Run {key: $run})
-RETURN id(f) AS node, f.key AS key
-"""
-
+# A feature has the scores of one run: those that it has of another run all go.
 _CLEAR_FEATURES = """
 MATCH (f:Feature)-[:FROM_RUN]->(:Run {key: $run})
-REMOVE f.scored_run, f.pagerank, f.degree, f.strength, f.betweenness, f.closeness,
-       f.eigenvector, f.community
+SET f += CASE WHEN f.scored_run <> $run THEN $all ELSE $mine END
 """
-_CLEAR_COMMUNITIES = "MATCH (c:Community {run: $run}) DETACH DELETE c"
-_CLEAR_ALGORITHMS = "MATCH (a:AlgorithmRun {run: $run}) DETACH DELETE a"
+_CLEAR_COMMUNITIES = """
+MATCH (c:Community {run: $run})
+OPTIONAL MATCH (c)-[:PRODUCED_BY]->(a:AlgorithmRun)
+DETACH DELETE c, a
+"""
+_CLEAR_ALGORITHMS = "UNWIND $keys AS key MATCH (a:AlgorithmRun {key: key}) DETACH DELETE a"
+_MARK = "MATCH (r:Run {key: $run}) SET r.analysis = $mark"
 _SCORES = """
 UNWIND $rows AS row
 MATCH (f:Feature {key: row.key})
 SET f += row.scores, f.scored_run = $run
-"""
-_ALGORITHMS = """
-MATCH (r:Run {key: $run})
-UNWIND $rows AS row
-MERGE (a:AlgorithmRun {key: row.key}) SET a += row, a.run = $run, a.created = datetime()
-MERGE (a)-[:USED]->(r)
 """
 _COMMUNITIES = """
 MATCH (a:AlgorithmRun {key: $algorithm_run})
@@ -53,45 +46,18 @@ UNWIND $rows AS row
 MATCH (c:Community {key: row.community})
 MATCH (f:Feature {key: row.feature})
 SET f.community = c.key
-MERGE (f)-[m:MEMBER_OF]->(c) SET m.algorithm_run = $algorithm_run
+MERGE (f)-[m:MEMBER_OF]->(c) SET m.algorithm_run = $algorithm_run, m.stay = row.stay
 """
-
-
-def read_values(
-    driver: neo4j.Driver,
-    run: str,
-    backbone: Backbone,
-    *,
-    properties: Sequence[str],
-    database: str | None = None,
-) -> dict[str, dict[str, float]]:
-    """Return the node properties of a projection, by feature key.
-
-    Returns
-    -------
-    dict
-        Feature key -> property -> value.
-    """
-    with open_session(driver, database, read_only=True) as session:
-        keys = session.execute_read(
-            lambda tx: {row["node"]: row["key"] for row in tx.run(_NODE_KEYS, run=run)}
-        )
-    frame = backbone.gds.graph.node_properties.stream(backbone.graph, list(properties))
-    columns = [frame[name].tolist() for name in properties]
-    return {
-        keys[node]: dict(zip(properties, values, strict=True))
-        for node, *values in zip(frame["nodeId"].tolist(), *columns, strict=True)
-    }
 
 
 def write_analysis(
     driver: neo4j.Driver,
     run: str,
     *,
-    scores: Mapping[str, Mapping[str, float]],
-    algorithms: Sequence[AlgorithmResult],
+    measures: Sequence[AlgorithmResult],
+    partition: AlgorithmResult,
     communities: Sequence[Community],
-    shared: Mapping[str, Any],
+    mark: str | None = None,
     database: str | None = None,
 ) -> None:
     """Replace the analysis of a run by this one, in a single transaction.
@@ -101,56 +67,62 @@ def write_analysis(
     driver, database
         Where to.
     run
-        Key of the run; what other runs have stays.
-    scores
-        Feature key -> property -> value, written to the features.
-    algorithms
-        One node `AlgorithmRun` is made for each.
+        Key of the run; what other runs have stays, but for scores on features of both.
+    measures
+        Scores of the features, one `AlgorithmRun` each.
+    partition
+        What the communities were made from: the `AlgorithmRun` ``{run}/{algorithm}``.
     communities
         Nodes `Community`, with `MEMBER_OF` from their features.
-    shared
-        Properties of every `AlgorithmRun`: `top_k` of the backbone and versions.
+    mark
+        The property `analysis` of the Run: what was asked for.
     """
-    leiden = f"{run}/{ALGORITHM}"
+    produced_by = f"{run}/{partition.algorithm}"
+    records = [
+        {**algorithm_row(result), "key": f"{run}/{result.algorithm}", "property": result.algorithm}
+        for result in measures
+    ]
+    records.append({**algorithm_row(partition), "key": produced_by, "property": "community"})
     rows = {
-        _SCORES: [{"key": key, "scores": _typed(scores[key])} for key in sorted(scores)],
-        _ALGORITHMS: [{**_algorithm_row(run, result), **shared} for result in algorithms],
+        _SCORES: _score_rows(measures),
+        RECORD: records,
         _COMMUNITIES: [_community_row(community) for community in communities],
         _MEMBERS: [
-            {"community": community.key, "feature": feature}
+            {"community": community.key, "feature": feature, "stay": stay}
             for community in communities
-            for feature in community.members
+            for feature, stay in zip_longest(community.members, community.stay)
         ],
+    }
+    clear = {
+        "mine": dict.fromkeys(ANALYSIS_PROPERTIES),
+        "all": dict.fromkeys(SCORE_PROPERTIES),
+        "keys": [*(f"{run}/{name}" for name in (*MEASURES, "leiden")), produced_by],
     }
 
     def work(tx: neo4j.ManagedTransaction) -> None:
-        for statement in (_CLEAR_FEATURES, _CLEAR_COMMUNITIES, _CLEAR_ALGORITHMS):
-            tx.run(statement, run=run).consume()
+        for statement in (_CLEAR_FEATURES, _CLEAR_COMMUNITIES, _CLEAR_ALGORITHMS, _MARK):
+            tx.run(statement, {**clear, "run": run, "mark": mark}).consume()
         for statement, all_rows in rows.items():
-            for batch in _batches(all_rows):
-                tx.run(statement, rows=batch, run=run, algorithm_run=leiden).consume()
+            for batch in batches(all_rows):
+                tx.run(statement, rows=batch, run=run, algorithm_run=produced_by).consume()
 
     with open_session(driver, database) as session:
         session.execute_write(work)
 
 
-def _typed(values: Mapping[str, float]) -> dict[str, float]:
-    """Return a feature's scores with the count of its edges as a whole number."""
-    return {name: int(x) if name == "degree" else float(x) for name, x in values.items()}
-
-
-def _algorithm_row(run: str, result: AlgorithmResult) -> dict[str, Any]:
-    written = "community" if result.property == ALGORITHM else result.property
-    return {
-        "key": f"{run}/{result.property}",
-        "algorithm": result.algorithm,
-        "property": written,
-        "parameters": json.dumps(result.parameters, sort_keys=True, default=str),
-        "seed": result.seed,
-        "concurrency": result.parameters.get("concurrency"),
-        "milliseconds": result.milliseconds,
-        **result.details,
+def _score_rows(measures: Sequence[AlgorithmResult]) -> list[dict[str, Any]]:
+    """Return the scores of each feature, by its key."""
+    columns = {
+        name: dict(zip(result.keys, values.tolist(), strict=True))
+        for result in measures
+        if isinstance(result.output, NodeScores)
+        for name, values in result.output.columns.items()
     }
+    keys = sorted({key for values in columns.values() for key in values})
+    return [
+        {"key": key, "scores": {name: values.get(key) for name, values in columns.items()}}
+        for key in keys
+    ]
 
 
 def _community_row(community: Community) -> dict[str, Any]:
@@ -159,6 +131,8 @@ def _community_row(community: Community) -> dict[str, Any]:
         "key": community.key,
         "number": community.number,
         "size": len(community.members),
+        "stability": community.stability,
+        "stable": community.stable,
         "label": label.label,
         "label_source": label.source,
         "top_tokens": label.top_tokens,
@@ -166,8 +140,3 @@ def _community_row(community: Community) -> dict[str, Any]:
         "top_words": label.top_words,
         "promoted": label.promoted,
     }
-
-
-def _batches(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
-    for start in range(0, len(rows), _BATCH):
-        yield rows[start : start + _BATCH]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from atlas.analysis.centrality import CENTRALITIES, AlgorithmResult, compute
-from atlas.analysis.communities import ALGORITHM, Community, leiden, name_communities
-from atlas.analysis.projection import TOP_K, Backbone, backbone, gds_client
-from atlas.analysis.results import read_values, write_analysis
+from atlas.analysis.algorithms import algorithm
+from atlas.analysis.communities import Community, name_communities, with_stability
+from atlas.analysis.compute import SEED, compute_on
+from atlas.analysis.engines.gds_graph import project
+from atlas.analysis.outputs import AlgorithmResult, Call, Partition
+from atlas.analysis.projection import TOP_K, projection
+from atlas.analysis.properties import MEASURES
+from atlas.analysis.results import write_analysis
+from atlas.analysis.stability.partition import as_result
+from atlas.analysis.stability.result import Consensus
 from atlas.errors import DatabaseError, NotFoundError, UsageError
 from atlas.graph.failures import database_errors
 from atlas.graph.reader import DriverReader, Reader
@@ -19,8 +24,10 @@ from atlas.progress import Reporter, SilentReporter
 if TYPE_CHECKING:
     import neo4j
 
-SEED = 42
-"""Default seed of Leiden."""
+    from atlas.analysis.engines.gds_graph import GdsGraph
+
+COMMUNITIES = "leiden"
+"""Algorithm whose groups are the communities, where none are handed over."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,9 @@ class AnalysisSummary:
     members
         Features in them.
     modularity
-        Of the whole Leiden partition, weighted by phi.
+        Of the whole partition, weighted by phi.
     algorithms
-        Properties computed, one `AlgorithmRun` each.
+        What was computed, one `AlgorithmRun` each; the last made the communities.
     seconds
         Wall time.
     """
@@ -64,6 +71,8 @@ def analyse(
     database: str | None = None,
     seed: int = SEED,
     top_k: int = TOP_K,
+    partition: AlgorithmResult | Consensus | None = None,
+    mark: str | None = None,
     reporter: Reporter | None = None,
 ) -> AnalysisSummary:
     """Compute centrality and communities of a run and write them into the graph.
@@ -86,6 +95,12 @@ def analyse(
         Random seed of Leiden.
     top_k
         The backbone keeps edges among the strongest `top_k` of both ends.
+    partition
+        A partition of the run's features made elsewhere, with its `modularity` among the details;
+        its groups become the communities ``{run}/{algorithm}/{number}``, in place of Leiden's.
+        A consensus brings `stability` and `stable` to Community and `stay` to MEMBER_OF.
+    mark
+        Kept as the property `analysis` of the Run, to know an analysis by what was asked for.
     reporter
         Is told of each algorithm.
 
@@ -101,69 +116,85 @@ def analyse(
     DatabaseError
         The run is not loaded in full, or the server fails or lacks Graph Data Science.
     UsageError
-        `top_k` is below 1, or leaves no edge.
+        `top_k` is below 1, or leaves no edge, or `partition` is none of these features.
     """
     began = time.monotonic()
     if top_k < 1:
         raise UsageError(f"top_k is {top_k}.", hint="Give 1 or more.")
+    given = as_result(partition) if isinstance(partition, Consensus) else partition
     reader = DriverReader(driver, database)
     _require_loaded(reader, run_id)
-    gds = gds_client(driver, database)
-    reporter = reporter or SilentReporter()
-    with (
-        database_errors(f"Analysing {run_id}"),
-        backbone(gds, run_id, top_k=top_k) as graph,
-    ):
-        algorithms = _compute(graph, seed=seed, reporter=reporter)
-        names = tuple(algorithm.property for algorithm in algorithms)
-        values = read_values(driver, run_id, graph, properties=names, database=database)
-        assignment = {key: int(scores.pop(ALGORITHM)) for key, scores in values.items()}
-        communities = name_communities(reader, run_id, assignment)
+    backbone = projection(run_id, top_k=top_k)
+    with database_errors(f"Analysing {run_id}"):
+        with project(driver, backbone, database=database) as graph:
+            measures, found = _compute(
+                graph, seed=seed, partition=given, reporter=reporter or SilentReporter()
+            )
+            sizes = (graph.nodes, graph.edges)
+        described = backbone.describe()
+        measures = [replace(measure, projection=described) for measure in measures]
+        found = replace(found, projection=found.projection or described)
+        communities = name_communities(reader, run_id, found.by_key(), algorithm=found.algorithm)
+        if isinstance(partition, Consensus):
+            communities = with_stability(communities, partition)
         write_analysis(
             driver,
             run_id,
-            scores=values,
-            algorithms=algorithms,
+            measures=measures,
+            partition=found,
             communities=communities,
-            shared={"top_k": top_k, **_versions(gds)},
+            mark=mark,
             database=database,
         )
-    modularity = float(algorithms[-1].details["modularity"])
-    return _summary(run_id, graph, communities, modularity, names, time.monotonic() - began)
-
-
-def _compute(graph: Backbone, *, seed: int, reporter: Reporter) -> list[AlgorithmResult]:
-    """Run every algorithm; Leiden is the last of the list."""
-    results = []
-    total = len(CENTRALITIES) + 1
-    with reporter.step(f"analysing {graph.nodes} features, {graph.edges} edges", total) as advance:
-        for done, measure in enumerate(CENTRALITIES, start=1):
-            results.append(compute(graph, measure))
-            advance(done)
-        results.append(leiden(graph, seed=seed))
-        advance(total)
-    return results
-
-
-def _summary(
-    run: str,
-    graph: Backbone,
-    communities: list[Community],
-    modularity: float,
-    names: tuple[str, ...],
-    seconds: float,
-) -> AnalysisSummary:
-    members = sum(len(community.members) for community in communities)
     return AnalysisSummary(
-        run=run,
-        features=graph.nodes,
-        edges=graph.edges,
+        run=run_id,
+        features=sizes[0],
+        edges=sizes[1],
         communities=len(communities),
-        members=members,
-        modularity=modularity,
-        algorithms=names,
-        seconds=seconds,
+        members=_members(communities),
+        modularity=float(found.details["modularity"]),
+        algorithms=(*MEASURES, found.algorithm),
+        seconds=time.monotonic() - began,
     )
+
+
+def _compute(
+    graph: GdsGraph, *, seed: int, partition: AlgorithmResult | None, reporter: Reporter
+) -> tuple[list[AlgorithmResult], AlgorithmResult]:
+    """Return the measures, and what makes the communities."""
+    if partition is not None:
+        _require_partition(partition, graph)
+    measures = []
+    total = len(MEASURES) + 1
+    with reporter.step(f"analysing {graph.nodes} features, {graph.edges} edges", total) as advance:
+        for done, name in enumerate(MEASURES, start=1):
+            measures.append(_one(graph, name, seed=seed))
+            advance(done)
+        found = partition or _one(graph, COMMUNITIES, seed=seed)
+        advance(total)
+    return measures, found
+
+
+def _one(graph: GdsGraph, name: str, *, seed: int) -> AlgorithmResult:
+    return compute_on(graph, name, call=Call(algorithm(name).fill({}), seed))
+
+
+def _require_partition(partition: AlgorithmResult, graph: GdsGraph) -> None:
+    if not isinstance(partition.output, Partition) or "modularity" not in partition.details:
+        raise UsageError(
+            "What was handed over is no partition with its modularity.",
+            hint="Give the result of a partition, as of the algorithm leiden.",
+        )
+    strange = set(partition.keys) - set(graph.keys)
+    if strange:
+        raise UsageError(
+            f"The partition names {min(strange)}, which is no feature of this run that fires.",
+            hint="Make it from the same run.",
+        )
+
+
+def _members(communities: list[Community]) -> int:
+    return sum(len(community.members) for community in communities)
 
 
 def _require_loaded(reader: Reader, run: str) -> None:
@@ -178,11 +209,3 @@ def _require_loaded(reader: Reader, run: str) -> None:
         raise DatabaseError(
             f"The run {run} was not loaded to its end.", hint="Run the same `atlas load` again."
         )
-
-
-def _versions(gds: Any) -> dict[str, str]:
-    version = gds.server_version()
-    return {
-        "gds_version": f"{version.major}.{version.minor}.{version.patch}",
-        "client_version": metadata.version("graphdatascience"),
-    }

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from atlas.analysis import AnalysisSummary, analyse
-from atlas.analysis.centrality import eigenvector_iterations
-from atlas.analysis.projection import backbone, gds_client
+from atlas.analysis.engines.gds import eigenvector_iterations
+from atlas.analysis.engines.gds_graph import project
+from atlas.analysis.outputs import AlgorithmResult, NodeScores, partition
+from atlas.analysis.projection import projection
+from atlas.analysis.stability import FoldCounts, Settings, find_communities
 from atlas.errors import NotFoundError, UsageError
 from atlas.graph.reader import DriverReader
 from ingest.load import load
@@ -115,11 +119,11 @@ def test_gds_overflows_beyond_the_eigenvectors_iterations(
     driver: Driver, summary: AnalysisSummary
 ) -> None:
     """Holds the reason for `eigenvector_iterations`; if GDS mends it, the limit can go."""
-    gds = gds_client(driver)
-    with backbone(gds, "synthetic") as graph:
-        endless = gds.eigenvector.stream(graph.graph, max_iterations=1000, tolerance=1e-12)
-        limit = eigenvector_iterations(graph.top_k)
-        held = gds.eigenvector.stream(graph.graph, max_iterations=limit, tolerance=1e-12)
+    with project(driver, projection("synthetic")) as graph:
+        stream = graph.gds.eigenvector.stream
+        endless = stream(graph.graph, max_iterations=1000, tolerance=1e-12)
+        limit = eigenvector_iterations(10)
+        held = stream(graph.graph, max_iterations=limit, tolerance=1e-12)
     assert sum(endless["score"] ** 2) == 0
     assert sum(held["score"] ** 2) == pytest.approx(1.0)
 
@@ -163,8 +167,11 @@ def test_every_algorithm_is_recorded(driver: Driver, summary: AnalysisSummary) -
     leiden = runs["community"]
     assert (leiden["seed"], leiden["concurrency"], leiden["top_k"]) == (7, 1, 10)
     assert leiden["gds_version"].startswith("2.")
-    assert json.loads(leiden["parameters"])["randomSeed"] == 7
-    assert json.loads(runs["pagerank"]["parameters"])["dampingFactor"] == 0.85
+    assert leiden["engine"] == "gds"
+    assert json.loads(leiden["projection"])["weights"] == {"token": "phi"}
+    assert json.loads(runs["pagerank"]["parameters"])["damping"] == 0.85
+    assert (runs["pagerank"]["exact"], leiden["exact"]) == (True, False)
+    assert "seed" not in runs["pagerank"]
     assert runs["pagerank"]["did_converge"]
     assert runs["pagerank"]["milliseconds"] >= 0
 
@@ -187,7 +194,7 @@ def test_an_analysis_replaces_the_last(driver: Driver, summary: AnalysisSummary)
     assert graph_checksum(driver) == before
 
 
-@pytest.mark.parametrize("moment", ["read_values", "write_analysis"])
+@pytest.mark.parametrize("moment", ["compute_on", "write_analysis"])
 def test_a_killed_analysis_is_repeated(
     driver: Driver, server: ManagedServer, summary: AnalysisSummary, moment: str
 ) -> None:
@@ -204,14 +211,48 @@ def test_a_killed_analysis_is_repeated(
     )
     assert killed.returncode == -signal.SIGKILL
     assert graph_checksum(driver) == before, "nothing is half written"
-    assert len(DriverReader(driver).read(GRAPHS)) == 1, "the killed one left its projection"
+    left = 1 if moment == "compute_on" else 0
+    assert len(DriverReader(driver).read(GRAPHS)) == left, "the killed one left its projection"
     analyse(driver, "synthetic", seed=7)
     assert graph_checksum(driver) == before
     assert DriverReader(driver).read(GRAPHS) == []
 
 
+def test_a_partition_made_elsewhere(driver: Driver, summary: AnalysisSummary) -> None:
+    before = graph_checksum(driver)
+    keys = [key(index) for index in range(ISOLATED + 1)]
+    halves = partition("halves", [int(index >= SIZE) for index in range(len(keys))])
+    found = AlgorithmResult("halves", "tests", keys, halves, details={"modularity": 0.25})
+    made = analyse(driver, "synthetic", partition=found)
+    assert (made.communities, made.members, made.modularity) == (2, ISOLATED + 1, 0.25)
+    assert made.algorithms[-1] == "halves"
+    rows = DriverReader(driver).read(
+        "MATCH (c:Community)-[:PRODUCED_BY]->(a) RETURN c.key AS key, c.size AS size,"
+        " a.key AS made, a.top_k AS top_k ORDER BY key"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("synthetic/halves/1", 17, "synthetic/halves", 10),
+        ("synthetic/halves/2", 8, "synthetic/halves", 10),
+    ]
+    for wrong, message in (
+        (AlgorithmResult("halves", "tests", keys, halves), "no partition with its modularity"),
+        (
+            AlgorithmResult("x", "y", keys, NodeScores({}), details={"modularity": 1}),
+            "no partition",
+        ),
+        (
+            AlgorithmResult("x", "y", ["z"], partition("p", [0]), details={"modularity": 1}),
+            "names z",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            analyse(driver, "synthetic", partition=wrong)
+    analyse(driver, "synthetic", seed=7)
+    assert graph_checksum(driver) == before, "nothing of the halves is left"
+
+
 def test_the_projection_is_dropped_on_failure(driver: Driver, summary: AnalysisSummary) -> None:
-    with pytest.raises(KeyError), backbone(gds_client(driver), "synthetic"):
+    with pytest.raises(KeyError), project(driver, projection("synthetic")):
         raise KeyError
     assert DriverReader(driver).read(GRAPHS) == []
 
@@ -242,3 +283,46 @@ def test_the_order_of_the_rows_does_not_matter(
         "MATCH (f:Feature) RETURN f.key AS key ORDER BY elementId(f)"
     ).records
     assert [row["key"] for row in internal] != [key(index) for index in range(DEAD + 1)]
+
+
+def test_a_consensus_brings_its_stability_and_leaves_with_the_next_analysis(
+    driver: Driver, summary: AnalysisSummary
+) -> None:
+    pairs = planted_edges()
+    ends = np.array(list(pairs), np.int32).T
+    phi, rng = np.array(list(pairs.values())), np.random.default_rng(3)
+    counts = FoldCounts(
+        keys=[key(index) for index in range(ISOLATED + 1)],
+        source=ends[0],
+        target=ends[1],
+        joint=rng.poisson(100 * phi[:, None], (len(pairs), 8)).astype(np.int32),
+        firings=np.full((ISOLATED + 1, 8), 200),
+        positions=np.full(8, 10_000),
+    )
+    few = Settings(
+        top_k=10, resolutions=(1.0,), thresholds=(0.6,), seeds=3, bootstraps=3, splits=1,
+        split_bootstraps=2,
+    )  # fmt: skip
+    found = find_communities(counts, settings=few, processes=1)
+    assert found.size.tolist() == [8, 8, 8]
+    analyse(driver, "synthetic", seed=7, partition=found, mark="wanted")
+    reader = DriverReader(driver)
+    rows = reader.read(
+        "MATCH (f:Feature)-[m:MEMBER_OF]->(c:Community)-[:PRODUCED_BY]->(a:AlgorithmRun)"
+        " WHERE f.community = c.key RETURN c.key AS key, c.stability AS stability,"
+        " c.stable AS stable, collect(m.stay) AS stay, a.between_halves_ari AS ari,"
+        " a.resolution AS resolution ORDER BY key"
+    )
+    assert [row["key"] for row in rows] == [f"synthetic/consensus/{n}" for n in (1, 2, 3)]
+    for number, row in enumerate(rows):
+        assert row["stability"] == pytest.approx(found.stability[number])
+        assert row["stable"] is bool(found.stable[number])
+        stays = found.stay[found.community == number]
+        assert sorted(row["stay"]) == pytest.approx(sorted(stays))
+        assert (row["ari"], row["resolution"]) == (found.between_halves["ari"].mean, 1.0)
+    marked = "MATCH (r:Run {key: 'synthetic'}) RETURN r.analysis AS mark"
+    assert reader.read(marked) == [{"mark": "wanted"}]
+    analyse(driver, "synthetic", seed=7)
+    assert reader.read(marked) == [{"mark": None}]
+    keys = reader.read("MATCH (c:Community) RETURN c.key AS key ORDER BY key")
+    assert [row["key"] for row in keys] == [f"synthetic/leiden/{n}" for n in (1, 2, 3)]

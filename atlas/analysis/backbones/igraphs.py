@@ -1,0 +1,68 @@
+"""Networks as graphs of igraph, and its random numbers from a seed."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atlas.analysis.engines.extras import extra
+from atlas.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from atlas.analysis.network import Network
+
+_GENERATOR = threading.Lock()
+
+
+def linked_nodes(network: Network) -> NDArray[np.intp]:
+    """Return the places of the nodes that have an edge, ascending."""
+    return np.unique(np.concatenate([network.source, network.target])).astype(np.intp)
+
+
+def to_igraph(network: Network) -> Any:
+    """Return an undirected network as an `igraph.Graph` with the edge attribute ``weight``.
+
+    Its vertices are the `linked_nodes`, its edges those of the network, in their order.
+
+    Parameters
+    ----------
+    network
+        Undirected, of weights above 0.
+
+    Raises
+    ------
+    UsageError
+        igraph is not installed, or the network is directed or has a weight that is not above 0.
+    """
+    igraph = extra("igraph")
+    if network.directed or (network.weight <= 0).any():
+        raise UsageError(
+            "This takes an undirected network of weights above 0.",
+            hint="Take the edges above 0, of relationships without direction.",
+        )
+    vertices = linked_nodes(network)
+    ends = np.searchsorted(vertices, np.column_stack([network.source, network.target]))
+    return igraph.Graph(n=len(vertices), edges=ends, edge_attrs={"weight": network.weight})
+
+
+@contextmanager
+def seeded_igraph(seed: int) -> Iterator[None]:
+    """Let igraph draw its random numbers from a generator of its own, seeded, within the block.
+
+    igraph has one generator for the whole process: blocks of several threads wait for each other.
+    """
+    igraph = extra("igraph")
+    with _GENERATOR:
+        igraph.set_random_number_generator(random.Random(seed))  # noqa: S311
+        try:
+            yield
+        finally:
+            igraph.set_random_number_generator(random)
