@@ -11,11 +11,12 @@ from atlas.api import Atlas
 from atlas.errors import RecipeError
 from atlas.graph.server import ManagedServer
 from atlas.progress import Reporter, SilentReporter
-from atlas.recipe import load_build_recipe
+from atlas.recipe import digest, load_build_recipe
 from atlas.shipped import shipped_recipes
 
 if TYPE_CHECKING:
-    from atlas.recipe import BuildRecipe
+    from atlas.recipe import AnalysisSection, BuildRecipe
+    from ingest.pipeline import BuildResult
 
 
 def read_recipe(recipe: str | Path) -> BuildRecipe:
@@ -73,7 +74,8 @@ def build_atlas(
     Returns
     -------
     dict
-        ``run``, ``folder``, the rows of each table, ``communities``, ``modularity``, ``seconds``.
+        ``run``, ``folder``, the rows of each table, ``communities`` (how many, what found them,
+        how many are stable, adjusted Rand between document halves), ``modularity``, ``seconds``.
 
     Raises
     ------
@@ -96,31 +98,57 @@ def build_atlas(
         ensure_database(home, reporter=told)
         with Atlas.connect(home=home) as atlas:
             loaded = atlas.load(result.folder, reporter=told).loaded
-            if loaded or not _is_analysed(atlas, result.run_id, options):
-                analysis = options.analysis
-                atlas.analyse(
-                    result.run_id, seed=analysis.seed, top_k=analysis.backbone_k, reporter=told
-                )
+            if loaded or not _is_analysed(atlas, result.run_id, options.analysis):
+                _analyse(atlas, result, options, told)
             summary |= _communities(atlas, result.run_id)
     summary["seconds"] = round(time.monotonic() - started, 1)
     return summary
 
 
-_LEIDEN = (
+_COMMUNITIES = (
     "MATCH (a:AlgorithmRun {run: $run, property: 'community'}) "
     "OPTIONAL MATCH (c:Community)-[:PRODUCED_BY]->(a) "
-    "RETURN a.seed AS seed, a.top_k AS top_k, a.modularity AS modularity, "
-    "count(c) AS communities"
+    "RETURN a.algorithm AS algorithm, a.modularity AS modularity, count(c) AS communities, "
+    "a.stable_communities AS stable, a.between_halves_ari AS between_halves"
 )
 
 
-def _is_analysed(atlas: Atlas, run: str, options: BuildRecipe) -> bool:
-    """Whether the run has an analysis with the recipe's parameters (written all or nothing)."""
-    wanted = (options.analysis.seed, options.analysis.backbone_k)
-    rows = atlas.cypher(_LEIDEN, run=run)
-    return any((row["seed"], row["top_k"]) == wanted for row in rows)
+def _analyse(atlas: Atlas, result: BuildResult, options: BuildRecipe, told: Reporter) -> None:
+    from atlas.analysis.stability import Settings
+
+    wanted = options.analysis
+    settings = Settings(
+        top_k=wanted.community_k,
+        resolutions=tuple(wanted.resolutions),
+        thresholds=tuple(wanted.thresholds),
+        seeds=wanted.seeds,
+        bootstraps=wanted.bootstraps,
+        seed=wanted.seed,
+    )
+    atlas.analyse(
+        result.run_id,
+        seed=wanted.seed,
+        top_k=wanted.backbone_k,
+        communities=wanted.communities,
+        settings=settings,
+        build=result.folder,
+        mark=digest(wanted),
+        reporter=told,
+    )
+
+
+def _is_analysed(atlas: Atlas, run: str, wanted: AnalysisSection) -> bool:
+    """Whether the run has an analysis with these parameters (written all or nothing)."""
+    rows = atlas.cypher("MATCH (r:Run {key: $run}) RETURN r.analysis AS mark", run=run)
+    return any(row["mark"] == digest(wanted) for row in rows)
 
 
 def _communities(atlas: Atlas, run: str) -> dict[str, Any]:
-    row = atlas.cypher(_LEIDEN, run=run)[0]
-    return {"communities": row["communities"], "modularity": row["modularity"]}
+    row = atlas.cypher(_COMMUNITIES, run=run)[0]
+    return {
+        "communities": row["communities"],
+        "modularity": row["modularity"],
+        "communities_by": row["algorithm"],
+        "stable_communities": row["stable"],
+        "communities_between_halves": row["between_halves"],
+    }

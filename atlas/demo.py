@@ -124,10 +124,17 @@ def render(shown: dict[str, Any], *, browser: bool = True, console: Console | No
         f"({built['tested_pairs']:,} pairs tested); {built['communities']} communities, "
         f"modularity {built['modularity']:.2f}. Done in {built['seconds']:.0f} s."
     )
+    if built["communities_between_halves"] is not None:
+        out.print(
+            f"Communities of two halves of the documents agree to an adjusted Rand index of "
+            f"{built['communities_between_halves']:.2f}; {built['stable_communities']} of the "
+            "communities come again nearly whole (stable)."
+        )
     out.print(_hub_table(shown["hubs"]))
     out.print("[bold]Communities[/], by what their features fire on")
     for row in shown["communities"]:
-        out.print(f"  [cyan]{escape(row['label'] or '?')}[/]  ({row['size']} features)")
+        stable = ", stable" if row["stable"] else ""
+        out.print(f"  [cyan]{escape(row['label'] or '?')}[/]  ({row['size']} features{stable})")
         words = ", ".join(row["top_words"][:6])
         out.print(f"     tokens: {_tokens(row['top_tokens'][:8])}   words: {escape(words)}")
         for text in row["contexts"]:

@@ -9,6 +9,7 @@ from queries.communities import communities, community_members
 from queries.features import feature, hubs
 from queries.neighbours import neighbours, shared_neighbours
 from queries.paths import shortest_path
+from queries.runs import run, runs
 from queries.search import search
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
             feature,
             hubs,
             neighbours,
+            run,
+            runs,
             search,
             shared_neighbours,
             shortest_path,

@@ -28,7 +28,8 @@ WHERE c.key = $text OR c.label = $text OR c.number = $number
 RETURN c.key AS key, c.label AS label, c.number AS number, c.run AS run
 ORDER BY key
 """
-_RUNS = "MATCH (r:Run) RETURN r.key AS key ORDER BY key"
+# A run of another kind than a build (an attribution) adds to the features of builds.
+_RUNS = "MATCH (r:Run) WHERE r.kind IS NULL RETURN r.key AS key ORDER BY key"
 
 
 def resolve_feature(reader: Reader, name: str | int) -> str:

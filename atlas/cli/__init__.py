@@ -12,14 +12,21 @@ from typing import Annotated
 
 import typer
 
+from atlas.cli import analyse as analyse_commands
 from atlas.cli import attribute as attribute_commands
+from atlas.cli import backbone as backbone_commands
 from atlas.cli import build as build_commands
 from atlas.cli import calibrate as calibrate_commands
 from atlas.cli import db as db_commands
 from atlas.cli import doctor as doctor_commands
+from atlas.cli import export as export_commands
+from atlas.cli import imports as import_commands
+from atlas.cli import layout as layout_commands
 from atlas.cli import models as models_commands
 from atlas.cli import plan as plan_commands
 from atlas.cli import query as query_commands
+from atlas.cli import runs as runs_commands
+from atlas.cli import verify as verify_commands
 from atlas.errors import AtlasError
 
 #: What typer exits with after Ctrl-C.
@@ -33,12 +40,19 @@ app = typer.Typer(
 )
 app.add_typer(db_commands.app, name="db")
 app.add_typer(models_commands.app, name="models")
+app.add_typer(runs_commands.app, name="runs")
+analyse_commands.register(app)
 attribute_commands.register(app)
+backbone_commands.register(app)
 build_commands.register(app)
 calibrate_commands.register(app)
 doctor_commands.register(app)
+export_commands.register(app)
+import_commands.register(app)
+layout_commands.register(app)
 plan_commands.register(app)
 query_commands.register(app)
+verify_commands.register(app)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""`atlas query`, `atlas load` and `atlas analyse`.
+"""`atlas query` and `atlas load`.
 
 The subcommands of `atlas query` and their options are made from the headers of the query files.
 """
@@ -37,7 +37,6 @@ class _QueryGroup(TyperGroup):
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(load)
-    app.command()(analyse)
     group = typer.Typer(cls=_QueryGroup, help="Ask the graph; without a name, list the queries.")
     group.callback(invoke_without_command=True)(_list)
     for spec in catalogue().values():
@@ -65,29 +64,6 @@ def load(
         state = "loaded" if summary.loaded else "was loaded already"
         table = {"run": summary.run, "state": state, **summary.rows, "seconds": summary.seconds}
         print_table([{"name": name, "value": value} for name, value in table.items()])
-
-
-def analyse(
-    run: Annotated[
-        str | None, typer.Argument(help="Key of the run; may be left out if there is one.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of Leiden.", min=0)] = 42,
-    top_k: Annotated[
-        int, typer.Option(help="Keep edges among the strongest of both ends.", min=1)
-    ] = 10,
-    as_json: _JSON = False,
-) -> None:
-    """Compute centrality and communities of a run and write them into the graph."""
-    from atlas.api import Atlas
-    from atlas.progress import reporter
-
-    with Atlas.connect() as atlas:
-        summary = atlas.analyse(run, seed=seed, top_k=top_k, reporter=reporter(quiet=as_json))
-    values = dataclasses.asdict(summary)
-    if as_json:
-        print_json(values)
-    else:
-        print_table([{"name": name, "value": value} for name, value in values.items()])
 
 
 def _list(ctx: typer.Context, as_json: _JSON = False) -> None:

@@ -10,22 +10,23 @@
 //   pagerank: float -- PageRank weighted by phi.
 //   degree: integer -- Edges in the backbone.
 //   inside: float -- Share of its backbone strength (phi) that stays in the community.
+//   stay: float -- Share of the runs in which it is in the community's core.
 //   firing_rate: float -- Share of positions where it fires.
 //   top_domain: string -- Domain with most of its firings.
-// Table: key, label, pagerank, degree, inside, top_domain
+// Table: key, label, pagerank, degree, inside, stay, top_domain
 // Example:
-//   :param {community: 'demo/leiden/1', limit: 50}
+//   :param {community: 'demo/consensus/1', limit: 50}
 //   atlas query community_members --community 1 --limit 10
 MATCH (c:Community {key: $community})-[:PRODUCED_BY]->(a:AlgorithmRun)
-MATCH (f:Feature)-[:MEMBER_OF]->(c)
+MATCH (f:Feature)-[m:MEMBER_OF]->(c)
 OPTIONAL MATCH (f)-[r:CO_OCCURS {run: c.run, kind: 'token'}]-(o:Feature)
 WHERE r.rank_source <= a.top_k AND r.rank_target <= a.top_k AND r.phi > 0 AND NOT o.dead
-WITH f, sum(r.phi) AS strength,
+WITH f, m.stay AS stay, sum(r.phi) AS strength,
      sum(CASE WHEN EXISTS { (o)-[:MEMBER_OF]->(:Community {key: $community}) }
          THEN r.phi ELSE 0.0 END) AS within
 RETURN
   f.key AS key, f.label AS label, f.top_tokens AS top_tokens, f.pagerank AS pagerank,
   f.degree AS degree, CASE WHEN strength > 0 THEN within / strength END AS inside,
-  f.firing_rate AS firing_rate, f.top_domain AS top_domain
+  stay, f.firing_rate AS firing_rate, f.top_domain AS top_domain
 ORDER BY pagerank DESC, key
 LIMIT $limit

@@ -30,6 +30,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "feature": {"feature": 3},
     "hubs": {},
     "neighbours": {"feature": 3},
+    "run": {"run": "synthetic"},
+    "runs": {},
     "search": {"text": "heart"},
     "shared_neighbours": {"a": 0, "b": 2},
     "shortest_path": {"a": 0, "b": 23},

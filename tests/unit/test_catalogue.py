@@ -44,6 +44,8 @@ def test_expected_queries() -> None:
         "feature",
         "hubs",
         "neighbours",
+        "run",
+        "runs",
         "search",
         "shared_neighbours",
         "shortest_path",
