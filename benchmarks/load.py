@@ -295,8 +295,9 @@ def _column(field: pa.Field, rows: int, rng: np.random.Generator) -> pa.Array:
     if pa.types.is_boolean(field.type):
         return pa.array(rng.random(rows) < 0.5)
     if pa.types.is_list(field.type):
-        few = rng.random(rows) < 0.05
-        return pa.array([["corpus/12/3", "corpus/7/40"] if some else [] for some in few])
+        # Few edges have contexts; nearly all features have tokens and words.
+        there = rng.random(rows) < (0.05 if field.name == "contexts" else 0.95)
+        return pa.array([["corpus/12/3", "corpus/7/40"] if some else [] for some in there])
     return pa.array(["token"] * rows)
 
 

@@ -20,6 +20,7 @@ from ingest.build_folder import without_nan
 from ingest.columns import encode
 from ingest.graph_map import elements_of, load_order
 from ingest.graph_rows import graph_rows
+from ingest.verify import MismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +215,7 @@ class Writer:
     def _check_counts(self, batch: Batch, written: list[int]) -> None:
         lost = sum(batch.counts) - sum(written)
         if lost:
-            raise DatabaseError(
+            raise MismatchError(
                 f"{lost} of the rows {batch.start} to {batch.end} of the build, in "
                 f"{self.build.path / file_name(batch.table)}, name nodes that are not in the "
                 "database (or that are there more than once).",

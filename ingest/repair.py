@@ -140,9 +140,7 @@ def verify(
         mend_schema(driver, database)
         migrate(driver, database, reporter=told)
         if not complete:
-            # What is still wrong then is mended like any other difference.
-            with suppress(MismatchError):
-                load(driver, folder, database=database, server=server, reporter=told)
+            _finish_load(driver, database, build, server, told)
         with exclusive(driver, database, name="load", waiting=lambda: None):
             _Comparison(driver, database, build, told).mend(found)
             if not complete:
@@ -152,6 +150,25 @@ def verify(
                 _Comparison(driver, database, build, told).find(again)
                 found.repaired = not again.problems
     return found
+
+
+def _finish_load(
+    driver: neo4j.Driver,
+    database: str | None,
+    build: BuildFolder,
+    server: ManagedServer | None,
+    reporter: Reporter,
+) -> None:
+    def go_on() -> None:
+        load(driver, build.path, database=database, server=server, reporter=reporter)
+
+    try:
+        go_on()
+    except MismatchError:
+        write(driver, database, statements.UNLOADED, run=build.run_id)
+        # What is still wrong then is mended like any other difference.
+        with suppress(MismatchError):
+            go_on()
 
 
 def _check_state(
