@@ -196,7 +196,8 @@ def without_tokens(exported: Path, folder: Path, *, codes: bool) -> Path:
 def test_without_any_token_there_is_a_graph_without_contexts(brought, exported, tmp_path):
     recipe = load_build_recipe(without_tokens(exported, tmp_path / "x", codes=True))
     folder = build(recipe, home=tmp_path).folder
-    assert set(open_build(folder).tables) == {"features", "edges", "implies", "documents"}
+    tables = {"features", "edges", "implies", "documents", "concepts", "about"}
+    assert set(open_build(folder).tables) == tables
     features, edges = table(folder, "features"), table(folder, "edges")
     assert features["label"].isna().all()
     wanted = table(brought[1].folder, "features")
