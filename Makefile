@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WORKERS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export HF_DATASETS_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
@@ -38,8 +39,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	$(BIN)/atlas demo
 
+# Test files are shared out to two processes, each with a database of its own.
 test: install
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
 
 lint: install
 	$(BIN)/ruff check .

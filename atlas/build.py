@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas.api import Atlas
+from atlas.api.analysis import FALLBACK
 from atlas.errors import RecipeError
 from atlas.graph.server import ManagedServer
 from atlas.progress import Reporter, SilentReporter
@@ -98,7 +99,7 @@ def build_atlas(
         ensure_database(home, reporter=told)
         with Atlas.connect(home=home) as atlas:
             loaded = atlas.load(result.folder, reporter=told).loaded
-            if loaded or not _is_analysed(atlas, result.run_id, options.analysis):
+            if loaded or not _is_analysed(atlas, result, options.analysis):
                 _analyse(atlas, result, options, told)
             summary |= _communities(atlas, result.run_id)
     summary["seconds"] = round(time.monotonic() - started, 1)
@@ -137,10 +138,13 @@ def _analyse(atlas: Atlas, result: BuildResult, options: BuildRecipe, told: Repo
     )
 
 
-def _is_analysed(atlas: Atlas, run: str, wanted: AnalysisSection) -> bool:
+def _is_analysed(atlas: Atlas, result: BuildResult, wanted: AnalysisSection) -> bool:
     """Whether the run has an analysis with these parameters (written all or nothing)."""
+    run, mark = result.run_id, digest(wanted)
     rows = atlas.cypher("MATCH (r:Run {key: $run}) RETURN r.analysis AS mark", run=run)
-    return any(row["mark"] == digest(wanted) for row in rows)
+    if rows and rows[0]["mark"] == mark + FALLBACK:
+        return atlas.why_no_consensus(run, build=result.folder) is not None
+    return bool(rows) and rows[0]["mark"] == mark
 
 
 def _communities(atlas: Atlas, run: str) -> dict[str, Any]:

@@ -120,6 +120,8 @@ class _Table:
 
         for field in schema(self.table):
             column = rows[field.name]
+            if pa.types.is_list(field.type):
+                self._check_lists(field.name, pc.list_flatten(column))
             if field.nullable:
                 continue
             if column.null_count:
@@ -130,6 +132,20 @@ class _Table:
                     raise self._error(
                         f"the column {field.name} has {wrong} values that are not finite"
                     )
+
+    def _check_lists(self, name: str, values: pa.ChunkedArray) -> None:
+        """Refuse lists with values that no property can hold."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if values.null_count:
+            raise self._error(f"lists of the column {name} have {values.null_count} empty values")
+        if pa.types.is_floating(values.type):
+            wrong = len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
+            if wrong:
+                raise self._error(
+                    f"lists of the column {name} have {wrong} values that are not finite"
+                )
 
     def _places(self, rows: pa.Table, column: str) -> NDArray[np.int64]:
         import pyarrow.compute as pc

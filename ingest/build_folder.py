@@ -89,11 +89,6 @@ class BuildFolder:
                 if rows.num_rows:
                     yield pa.Table.from_batches([rows]).select(wanted.names).cast(wanted)
 
-    def batches(self, table: str, size: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield a table's rows in order, `size` dicts at a time; NaN and infinities become None."""
-        for rows in self.pieces(table, size):
-            yield without_nan(rows).to_pylist()
-
 
 def open_build(path: str | Path, *, verify: bool = True) -> BuildFolder:
     """Open the build folder `path` and check all of it.

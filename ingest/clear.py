@@ -8,7 +8,7 @@ from atlas.analysis.layout import clear_layouts
 from atlas.analysis.properties import SCORE_PROPERTIES, SCORE_RELATIONSHIPS
 from atlas.graph.failures import database_errors
 from atlas.graph.sessions import open_session
-from ingest.graph_map import EDGES, NODES
+from ingest.graph_map import EDGES
 
 if TYPE_CHECKING:
     import neo4j
@@ -23,6 +23,7 @@ _RELATIONSHIPS = tuple(
 # Repeated until they find nothing. What other runs also hold (features, tokens, documents,
 # contexts) is kept; features that no run is left for go.
 _STATEMENTS = (
+    "MATCH (r:Run {key: $run}) WHERE r.analysis IS NOT NULL REMOVE r.analysis",
     "MATCH (c:Community {run: $run}) WITH c LIMIT $batch DETACH DELETE c RETURN count(*) AS n",
     "MATCH (a:AlgorithmRun {run: $run}) WITH a LIMIT $batch DETACH DELETE a RETURN count(*) AS n",
     *(
@@ -38,12 +39,6 @@ _STATEMENTS = (
     MATCH (e:Explanation) WHERE NOT EXISTS { (e)-[:EXPLAINS]->() } WITH e LIMIT $batch
     DETACH DELETE e RETURN count(*) AS n
     """,
-    *(
-        f"MATCH (n:{node.label} {{run: $run}}) WITH n LIMIT $batch DETACH DELETE n "
-        "RETURN count(*) AS n"
-        for node in NODES
-        if node.owned
-    ),
     """
     MATCH (f:Feature {scored_run: $run}) WITH f LIMIT $batch
     SET f += $no_scores

@@ -71,6 +71,16 @@ class Coded:
     parameters: dict[str, Any]
 
 
+def corpus_key(recipe: BuildRecipe, coded: Coded) -> str:
+    """Return what keys of documents, contexts and concepts begin with.
+
+    Beside the recipe's name it has a hash of the text, the tokens and the width of a context:
+    builds of one name share these nodes only where they mean the same by them.
+    """
+    parts = (coded.corpus_sha256, coded.token_space, str(recipe.features.context_tokens))
+    return f"{recipe.name}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
+
+
 class Inputs(ABC):
     """What a recipe names, loaded when it is first needed.
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ingest.graph_map import EdgeTable, Element, NodeTable
+from ingest.graph_map import (
+    IMPORTED,
+    LABEL_SOURCE,
+    EdgeTable,
+    Element,
+    NodeTable,
+    PropertyTable,
+)
 from ingest.row_queries import is_of_run, rows, stored_fields
 
 if TYPE_CHECKING:
@@ -61,12 +68,21 @@ def _is_right(
         ends = [[row[link.end.column]] if link.end else [run] for link in element.links]
         if answers[0]["ends"] != ends:
             return False
-        owner = answers[0]["owner"]
-        if is_of_run(element) and owner != run:
-            return owner is not None  # another run has written its own numbers since
+    if is_of_run(element) and (owner := answers[0]["owner"]) != run:
+        return owner is not None  # another run has written its own values since
     if isinstance(element, EdgeTable):
         # Earlier versions stored lists without values, which is the same.
         found = {name: None if value == [] else value for name, value in found.items()}
         if found["run"] != run:
             return False
-    return all(row[name] == found[name] for name in names)
+    return all(
+        row[name] == found[name] or _is_others(element, name, row=row, found=found)
+        for name in names
+    )
+
+
+def _is_others(element: Element, name: str, *, row: Row, found: Row) -> bool:
+    """Return whether what is stored for a property need not be what the build has."""
+    if isinstance(element, PropertyTable):
+        return name in element.keep and row[name] is None
+    return name in IMPORTED and found.get("label_source") == LABEL_SOURCE

@@ -64,20 +64,12 @@ class NodeTable:
         Relationships from the nodes, each there once.
     run
         Whether a property `run` names the run that the node's other properties are of.
-    owned
-        Whether the nodes belong to one run (their property `run`) and go with it. Others may be
-        shared by several runs and stay, except features, which go with their last run.
     """
 
     table: str
     label: str
     links: tuple[Link, ...] = ()
     run: bool = False
-    owned: bool = False
-
-    def __post_init__(self) -> None:
-        if self.owned and not self.run:
-            raise ValueError(f"{self.table}: nodes that belong to a run name it")
 
     @property
     def ends(self) -> tuple[End, ...]:
@@ -186,6 +178,12 @@ class PropertyTable:
 Element = NodeTable | EdgeTable | PropertyTable
 
 _FEATURE = "Feature"
+
+LABEL_SOURCE = "neuronpedia"
+"""`label_source` of a feature whose label is an imported explanation."""
+
+IMPORTED = ("label", "label_source")
+"""Properties of such a feature that are no longer those of a build."""
 
 NODES: tuple[NodeTable, ...] = (
     NodeTable("documents", "Document"),

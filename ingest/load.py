@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import DatabaseError, ServerError
-from atlas.graph.exclusive import exclusive
+from atlas.graph.exclusive import LOAD_LOCK, exclusive
 from atlas.graph.failures import database_errors
 from atlas.graph.locks import file_lock
 from atlas.graph.migrate import migrate
+from atlas.graph.reader import DriverReader
 from atlas.graph.sessions import write
 from atlas.progress import Reporter, SilentReporter
 from ingest import statements
@@ -25,6 +26,7 @@ from ingest.build_folder import BuildFolder, open_build
 from ingest.bulk import choose, import_build, mend_import
 from ingest.clear import clear_run
 from ingest.incremental import Writer, run_state, total_rows
+from ingest.schema_checks import mend_schema, schema_problems
 from ingest.verify import verify_load
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 5000
 """Rows a transaction; 5 to 20 thousand load equally fast and smaller ones need less heap."""
 
-_LOCK = "load"
+_WEIGHTS = "MATCH (s:Sae) RETURN s.key AS key, s.weights_sha256 AS sha256"
 _LOCK_SECONDS = 24 * 3600.0
 
 Row = dict[str, Any]
@@ -183,7 +185,7 @@ class _Loader:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with exclusive(self.driver, self.database, name=_LOCK, waiting=self._say_waiting):
+        with exclusive(self.driver, self.database, name=LOAD_LOCK, waiting=self._say_waiting):
             yield
 
     def _say_waiting(self) -> None:
@@ -193,12 +195,17 @@ class _Loader:
         """Write what the database lacks of the build; return whether anything was to be done."""
         build = self.build
         migrate(self.driver, self.database, reporter=self.reporter)
+        # A recorded migration is not made again; without its constraints every row is a scan.
+        if schema_problems(self.driver, self.database):
+            self.reporter.note("schema: making constraints and indexes that are missing")
+            mend_schema(self.driver, self.database)
         state = run_state(self.driver, self.database, build.run_id)
         if state["state"] == "loaded" and state["digest"] == build.digest and not self.force:
             self.reporter.note(f"{build.run_id} is loaded already")
             return False
         if not checked:
             open_build(build.path)
+        self._refuse_other_weights()
         way, done = self._begin(state)
         Writer(self.driver, self.database, build, way, self.batch_rows, self.reporter).write(done)
         verify_load(self.driver, self.database, build, reporter=self.reporter)
@@ -227,6 +234,18 @@ class _Loader:
         parameters = run_parameters(build) | {"way": way, "rows": done}
         write(self.driver, self.database, statements.RUN, **parameters)
         return way, done
+
+    def _refuse_other_weights(self) -> None:
+        """Raise where an SAE of the build is there under the same key with other weights."""
+        for row in DriverReader(self.driver, self.database).read(_WEIGHTS):
+            for sae in self.build.run["saes"]:
+                wanted = sae.get("weights_sha256")
+                if sae["key"] == row["key"] and wanted and row["sha256"] not in (None, wanted):
+                    raise DatabaseError(
+                        f"The database has the SAE {sae['key']} with other weights (SHA-256"
+                        f" {row['sha256'][:12]}...) than {self.build.path} ({wanted[:12]}...).",
+                        hint="Build it under another name ([[sae]] name), or drop the other runs.",
+                    )
 
     def _remove_other(self, state: Mapping[str, Any]) -> None:
         build = self.build

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import DatabaseError
-from atlas.graph.exclusive import exclusive
+from atlas.graph.exclusive import LOAD_LOCK, exclusive
 from atlas.graph.failures import database_errors
 from atlas.graph.migrate import migrate
 from atlas.graph.reader import DriverReader
@@ -39,9 +39,6 @@ KIND = "attribution"
 
 TABLES = ("prompts", "co_attributed")
 """Tables of an attribution run that become part of the graph."""
-
-LOCK = "load"
-"""Lock of the database, the same as that of builds: one process loads at a time."""
 
 WAITING = "another process is loading into this database; waiting for it"
 
@@ -70,7 +67,6 @@ WITH r
 CALL { MATCH ()-[e:CO_ATTRIBUTED {run: $run}]->() DELETE e }
 CALL (r) { MATCH (r)-[u:USED]->() DELETE u }
 """
-_LOADED = "MATCH (r:Run {key: $run}) SET r.state = 'loaded', r.loaded = datetime()"
 _COUNTS = """
 CALL () { MATCH ()-[e:CO_ATTRIBUTED {run: $run}]->() RETURN count(e) AS co_attributed }
 CALL () {
@@ -127,7 +123,7 @@ def load_attribution(
     run, rows = folder.run_id, {table: folder.rows(table) for table in TABLES}
     with database_errors(f"Loading {folder.path}"):
         migrate(driver, database, reporter=reporter)
-        with exclusive(driver, database, name=LOCK, waiting=lambda: reporter.note(WAITING)):
+        with exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: reporter.note(WAITING)):
             state = DriverReader(driver, database).read(_STATE, {"run": run})[0]
             if state["state"] == "loaded" and state["digest"] == folder.digest and not force:
                 reporter.note(f"{run} is loaded already")
@@ -139,7 +135,7 @@ def load_attribution(
             for table in TABLES:
                 _write_table(driver, database, folder, table, reporter=reporter)
             _verify(driver, database, folder)
-            write(driver, database, _LOADED, run=run)
+            write(driver, database, statements.LOADED, run=run)
     return LoadSummary(run, True, rows, time.monotonic() - began)
 
 

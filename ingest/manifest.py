@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.artifacts import shard_rows, write_json
 from atlas.recipe import digest
 from atlas.schemas import FORMAT
+from ingest.coded import corpus_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def write_run(
         "model": coded.model,
         "saes": coded.sae_entries,
         "corpus": {
-            "name": recipe.name,
+            "name": corpus_key(recipe, coded),
             "documents": len(coded.documents),
             "positions": positions,
             "sha256": coded.corpus_sha256,

@@ -23,6 +23,7 @@ from atlas.progress import Reporter, SilentReporter
 from atlas.schemas import PAIRS, file_name
 from ingest.about import make_concepts
 from ingest.brought_inputs import BroughtInputs
+from ingest.coded import corpus_key
 from ingest.concepts import find_concepts
 from ingest.contexts import ContextWindows, join_contexts
 from ingest.edge_stage import make_edges, make_feeds
@@ -118,7 +119,7 @@ def build_inputs(
         return BuildResult(folder, inputs.run_id, done, reused=True)
     coded = inputs.code(folder)
     with _counting_on(ray):
-        concepts = find_concepts(coded.documents, corpus=inputs.recipe.name)
+        concepts = find_concepts(coded.documents, corpus=corpus_key(inputs.recipe, coded))
         stages = _stages(inputs, folder, coded, concepts=concepts, ray=ray)
     records = _tables(inputs, folder, coded, concepts=concepts, stages=stages)
     counts = {name.removesuffix(".parquet"): record["rows"] for name, record in records.items()}
@@ -160,7 +161,7 @@ def _stages(
         coded.documents,
         tokens_of=coded.tokens_of or _no_tokens,
         text_of=coded.text_of,
-        corpus=recipe.name,
+        corpus=corpus_key(recipe, coded),
         width=features.context_tokens,
     )
     stages = []
@@ -197,7 +198,7 @@ def _tables(
 ) -> dict[str, dict[str, Any]]:
     """Put the tables of all stages together; return their records."""
     inputs.reporter.note("writing tables")
-    corpus, documents = inputs.recipe.name, coded.documents
+    corpus, documents = corpus_key(inputs.recipe, coded), coded.documents
 
     def rows(name: str) -> Iterator[pa.Table]:
         return chain.from_iterable(stage.tables(name) for stage in stages)

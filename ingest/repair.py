@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import ArtifactError, DatabaseError, NotFoundError
-from atlas.graph.exclusive import exclusive
+from atlas.graph.exclusive import LOAD_LOCK, exclusive
 from atlas.graph.failures import database_errors
 from atlas.graph.migrate import migrate, pending
 from atlas.graph.reader import DriverReader
@@ -141,7 +141,7 @@ def verify(
         migrate(driver, database, reporter=told)
         if not complete:
             _finish_load(driver, database, build, server, told)
-        with exclusive(driver, database, name="load", waiting=lambda: None):
+        with exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: None):
             _Comparison(driver, database, build, told).mend(found)
             if not complete:
                 write(driver, database, statements.LOADED, run=run)
@@ -165,7 +165,9 @@ def _finish_load(
     try:
         go_on()
     except MismatchError:
-        write(driver, database, statements.UNLOADED, run=build.run_id)
+        # Not while another process loads it; loading itself takes the lock again.
+        with exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: None):
+            write(driver, database, statements.UNLOADED, run=build.run_id)
         # What is still wrong then is mended like any other difference.
         with suppress(MismatchError):
             go_on()

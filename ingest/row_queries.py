@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ingest.graph_map import EdgeTable, Element, NodeTable
+from ingest.graph_map import NODES, EdgeTable, Element, NodeTable
 from ingest.statements import written_fields
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def _match(element: Element) -> str:
 
 def is_of_run(element: Element) -> bool:
     """Return whether an element's nodes say which run their properties are of."""
-    return isinstance(element, NodeTable) and element.run
+    if isinstance(element, EdgeTable):
+        return False
+    label = element.label if isinstance(element, NodeTable) else element.node.label
+    return any(node.run for node in NODES if node.label == label)
 
 
 @cache
@@ -77,7 +80,7 @@ def rows(element: Element) -> str:
     ``targets`` and, for relationships with a key, ``keys``. Columns: ``i``, place in those lists;
     ``found``, a list with the properties of each node or relationship there; for nodes ``ends``,
     for each link a list of the keys of the nodes at its end; ``owner``, the run that a node's
-    properties are of.
+    properties are of, null where the database no longer has that run.
     """
     shown = ", ".join(f".`{field.name}`" for field in stored_fields(element))
     if isinstance(element, EdgeTable):
@@ -100,7 +103,8 @@ RETURN i, collect(r {{{shown}, .run}}) AS found
     return f"""
 UNWIND range(0, size($keys) - 1) AS i
 MATCH (n:{label} {{key: $keys[i]}})
-RETURN i, [n {{{shown}}}] AS found, [{ends}] AS ends, n.run AS owner
+RETURN i, [n {{{shown}}}] AS found, [{ends}] AS ends,
+       CASE WHEN EXISTS {{ (:Run {{key: n.run}}) }} THEN n.run END AS owner
 """
 
 

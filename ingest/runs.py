@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import DatabaseError, NotFoundError
-from atlas.graph.exclusive import exclusive
+from atlas.graph.exclusive import LOAD_LOCK, exclusive
 from atlas.graph.failures import database_errors
 from atlas.graph.reader import DriverReader
 from atlas.graph.sessions import open_session
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _PAGE = 500
 _BATCH = 1000
 _DROPPING = "dropping"
-# The lock that loading holds (see ingest.load).
-_LOCK = "load"
 
 _RUN = """
 MATCH (r:Run {key: $run}) RETURN r.corpus AS corpus, r.model AS model
@@ -42,7 +40,8 @@ MATCH (r:Run {key: $run})
 WITH r, COLLECT {
   MATCH (r)<-[:FROM_RUN]-(:Feature)-[:IN]->(s:Sae) RETURN DISTINCT s.key
 } AS saes
-SET r.state = $state, r.saes = coalesce(r.saes, saes)
+SET r.state = $state, r.saes = coalesce(r.saes, saes),
+    r.loading_way = 'merge', r.loading_rows = 0
 """
 _FEATURES = "MATCH (:Run {key: $run})<-[:FROM_RUN]-(f:Feature) RETURN f.key AS key ORDER BY key"
 _STALE = """
@@ -56,7 +55,7 @@ RETURN nodes, relationships
 """
 
 # Nodes that several runs share, reached from features by relationships that carry a run.
-_SHARED: Mapping[str, tuple[str, ...]] = {"Token": RELATIONS, "Concept": ("ABOUT",)}
+_SHARED: Mapping[str, tuple[str, ...]] = {"Token": RELATIONS}
 _CONTEXTS = """
 UNWIND $keys AS key
 MATCH (f:Feature {key: key})
@@ -82,6 +81,24 @@ WHERE d.key STARTS WITH $corpus + '/' AND NONE(o IN $others WHERE d.key STARTS W
 WITH d LIMIT $batch
 OPTIONAL MATCH (c:Context)-[:FROM_DOCUMENT]->(d)
 DETACH DELETE c, d
+"""
+# The concepts of a run begin with its corpus, too, and those that no feature is about are its own.
+_CONCEPTS = """
+MATCH (c:Concept)
+WHERE NOT EXISTS { (c)<-[:ABOUT]-() } AND NONE(o IN $others WHERE c.key STARTS WITH o + '/')
+WITH c LIMIT $batch
+DETACH DELETE c
+"""
+_PROMPTS = """
+MATCH (s:PromptSet) WHERE NOT EXISTS { (s)<-[:USED]-(o:Run) WHERE o.key <> $run }
+MATCH (p:Prompt)-[:IN]->(s)
+WITH p LIMIT $batch
+DETACH DELETE p
+"""
+_PROMPT_SETS = """
+MATCH (s:PromptSet) WHERE NOT EXISTS { (s)<-[:USED]-(o:Run) WHERE o.key <> $run }
+WITH s LIMIT $batch
+DETACH DELETE s
 """
 _TOKENS = """
 MATCH (t:Token)
@@ -116,8 +133,8 @@ class DropSummary:
         How many fewer the database has.
     stale
         Features that other runs have too and whose numbers (firing rate, label, tokens) are still
-        those of this run, since it was loaded last. Loading another run again with ``force``
-        gives them its own.
+        those of this run, since it was loaded last. Verifying another run with ``repair``, or
+        loading it again with ``force``, gives them its own.
     seconds
         Wall time.
     """
@@ -138,8 +155,9 @@ def drop_run(
 ) -> DropSummary:
     """Remove a run and what no other run has: features, edges, analysis, tokens, contexts, text.
 
-    Documents, and contexts that only documents lead to, stay as long as another run is of a
-    corpus of the same name. Other runs, also those with the same features, keep all they have.
+    Documents, contexts that only documents lead to, and concepts stay as long as another run is of
+    a corpus of the same name, and sets of prompts as long as another run used them. Other runs,
+    also those with the same features, keep all they have.
 
     Parameters
     ----------
@@ -169,7 +187,7 @@ def drop_run(
     began = time.monotonic()
     with (
         database_errors(f"Dropping {run}"),
-        exclusive(driver, database, name=_LOCK, waiting=lambda: _refuse(run)),
+        exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: _refuse(run)),
     ):
         drop = _find(driver, database, run, reporter or SilentReporter())
         before = drop.read(_SIZES)[0]
@@ -243,7 +261,7 @@ class _Drop:
             pass
 
     def shared(self) -> None:
-        """Remove tokens, concepts and contexts that only features of this run lead to."""
+        """Remove tokens and contexts that only features of this run lead to."""
         keys = [row["key"] for row in self.read(_FEATURES)]
         keep = self.kept_contexts() if keys else set()
         with self.reporter.step(f"dropping {self.run} (features)", len(keys)) as advance:
@@ -285,6 +303,9 @@ class _Drop:
         models = [other["model"] for other in self.others]
         if self.about["corpus"] is not None:
             yield _DOCUMENTS, {"corpus": self.about["corpus"], "others": corpora}
+        yield _CONCEPTS, {"others": corpora}
+        yield _PROMPTS, {}
+        yield _PROMPT_SETS, {}
         yield _TOKENS, {"model": self.about["model"], "others": models}
         yield _SAES, {}
         yield _MODEL, {"model": self.about["model"], "others": models}

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 from atlas.schemas import schema
 from ingest import columns
-from ingest.graph_map import EdgeTable, Element, NodeTable, PropertyTable, elements_of
+from ingest.graph_map import (
+    IMPORTED,
+    LABEL_SOURCE,
+    EdgeTable,
+    Element,
+    NodeTable,
+    PropertyTable,
+    elements_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,9 +39,11 @@ MERGE (s:Sae {key: row.key}) SET s += row
 MERGE (s)-[:OF]->(m)
 """
 HEADS_FOUND = "MATCH (s:Sae WHERE s.key IN $saes)-[:OF]->(:Model) RETURN count(s) AS n"
+# `saes` is what a stopped drop remembers.
 RUN = HEADS.replace(
     "SET r += $run",
-    "SET r += $run, r.state = 'loading', r.loading_way = $way, r.loading_rows = $rows",
+    "SET r += $run, r.state = 'loading', r.loading_way = $way, r.loading_rows = $rows,"
+    " r.saes = null",
 )
 STATE = """
 OPTIONAL MATCH (r:Run {key: $run})
@@ -111,7 +121,15 @@ def _part(element: Element, number: int, way: Way, *, exact: bool = False) -> st
 
 def _node(element: NodeTable, *, exact: bool) -> str:
     properties = _properties(element, element.properties, run=element.run)
-    lines = [f"  MERGE (n:{element.label} {{key: c_key[i]}}) SET n += {{{properties}}}"]
+    lines = [f"  MERGE (n:{element.label} {{key: c_key[i]}})"]
+    if exact and set(IMPORTED) <= set(element.properties):  # imported labels stay
+        kept = ", ".join(f".{name}" for name in IMPORTED)
+        lines.append(
+            f"  WITH *, CASE n.label_source WHEN '{LABEL_SOURCE}' THEN n {{{kept}}} ELSE {{}} END"
+            f" AS kept\n  SET n += {{{properties}}} SET n += kept"
+        )
+    else:
+        lines.append(f"  SET n += {{{properties}}}")
     for number, link in enumerate(element.links):
         other = "run"
         lines.append("  WITH *")

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from atlas.analysis.labels import Background, CommunityLabel, Member, label_community
+from atlas.analysis.stability.settings import MIN_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from atlas.analysis.stability.result import Consensus
     from atlas.graph.reader import Reader
-
-MIN_SIZE = 3
-"""Smallest group of features that is called a community."""
 
 _MEMBERS = """
 UNWIND $keys AS key
@@ -43,7 +41,7 @@ class Community:
     label
         Its label and what that was made from.
     stability, stable
-        How well other documents give it again, and whether that is enough; see
+        How well halves of the documents give it again, and whether that is enough; see
         `atlas.analysis.stability.Consensus`. None where nobody looked.
     stay
         Share of runs in which each member is in the core, in the order of `members`; or empty.

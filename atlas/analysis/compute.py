@@ -74,7 +74,8 @@ def run_algorithm(
     NotFoundError
         There is no such algorithm or feature.
     UsageError
-        A wrong parameter, an engine that has not got it, or a graph that it is not defined on.
+        A wrong parameter, an engine that has not got it, a graph that it is not defined on, a
+        network with a weight that is not above 0, or iterations that do not converge (networkx).
     DatabaseError
         The database fails, lacks Graph Data Science or the memory, or holds no such graph.
     """
@@ -101,6 +102,11 @@ def _describe(graph: Projection | Network, given: Given) -> tuple[Mapping[str, A
     """Return what is recorded of the graph, and what is appended to names of properties."""
     if not isinstance(graph, Network):
         return graph.describe(), graph.suffix
+    if (graph.weight <= 0).any():
+        raise UsageError(
+            "The network has a weight that is not above 0; algorithms take weights as similarity.",
+            hint="Keep the edges above 0: network.take(network.weight > 0).",
+        )
     size = {"nodes": graph.nodes, "edges": graph.edges, "directed": graph.directed}
     return {**size, **given.origin}, SUFFIXES["network"]
 
@@ -216,7 +222,7 @@ def _completed(
 ) -> AlgorithmResult:
     return replace(
         made,
-        parameters=call.parameters,
+        parameters=engines.used(made.engine, made.algorithm, call.parameters),
         seed=call.seed if made.engine in algorithm(made.algorithm).seeded else None,
         exact=computed.exact,
         seconds=time.monotonic() - began,

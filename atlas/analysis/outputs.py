@@ -131,7 +131,7 @@ class AlgorithmResult:
     output
         The values.
     parameters
-        Every parameter, defaults included.
+        Every parameter that the engine uses, defaults included.
     projection
         What graph it was computed on, in plain values.
     suffix

@@ -3,7 +3,7 @@
 All edges of a run are too many for communities: they melt into a few blobs. The default, the
 backbone, keeps a co-occurrence where each end is among the strongest `top_k` neighbours of the
 other. Weights are similarities, so only pairs that go together count: never exclusive pairs,
-pairs that fire together less than by chance, or candidates of absorption.
+pairs that fire together less than by chance, whatever their topics do, or candidates of absorption.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from atlas.analysis.firing import fires
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class _Type:
 
 
 _KINDS = {"token": "phi", "topic": "r_topic"}
+# Two features of one topic may still take turns: then one stands in the place of the other.
+_TOGETHER = """
+  AND (r.kind <> 'topic' OR (r.phi > 0 AND NOT EXISTS {
+    (f)-[:CO_OCCURS {run: $run, kind: 'exclusive'}]-(t)
+  }))"""
 _TYPES = {
     "CO_OCCURS": _Type(
         tuple("phi phi_share npmi pmi jaccard lift phi_within r_topic r r_joint cosine".split()),
@@ -153,14 +159,18 @@ class Projection:
         arrow, order = ("-", " AND f.key < t.key") if both_ways else ("->", "")
         return f"""
 MATCH (f:Feature)-[:FROM_RUN]->(:Run {{key: $run}})
-WHERE NOT f.dead
+WHERE {fires("f")}
 OPTIONAL MATCH (f)-[r:{self.relationship} {{run: $run}}]{arrow}(t:Feature)
-WHERE NOT t.dead{order} AND NOT coalesce(r.absorption, false)
-  AND r[$signs[coalesce(r.kind, '')]] > $floor
+WHERE {fires("t")}{order} AND NOT coalesce(r.absorption, false)
+  AND r[$signs[coalesce(r.kind, '')]] > $floor{self._together()}
   AND r[$weights[coalesce(r.kind, '')]] > $min_weight
   AND ($top_k = 0 OR (r.rank_source <= $top_k AND r.rank_target <= $top_k))
 WITH f, t, r[$weights[coalesce(r.kind, '')]] AS weight
 """
+
+    def _together(self) -> str:
+        """Return the condition that a topic pair does not avoid each other's tokens."""
+        return _TOGETHER if "topic" in self.kinds else ""
 
 
 def projection(
@@ -183,7 +193,8 @@ def projection(
         ``CO_OCCURS``, ``IMPLIES``, ``SIMILAR_TO`` or ``FEEDS``, in upper or lower case.
     kinds
         Kinds of co-occurrence, ``token`` by default; ``topic`` pairs rise and fall together from
-        document to document. ``exclusive`` pairs are refused: they are no similarity.
+        document to document; those that avoid each other within documents are left out.
+        ``exclusive`` pairs are refused: they are no similarity.
     top_k
         Keep an edge whose rank is at most this among the edges of both of its ends; 0 keeps all.
         By default 10 for co-occurrence and similarity, and 0 for the others.

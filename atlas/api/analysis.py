@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from atlas.analysis.stability import Settings
     from atlas.progress import Reporter
 
+FALLBACK = " (one run of Leiden)"
+"""Behind the mark of an analysis that lacked something for consensus communities."""
+
 
 class Analysis(Communities):
     """What is computed on the graph."""
@@ -40,19 +43,19 @@ class Analysis(Communities):
         run
             Key of the run; may be left out if the database has one.
         seed
-            Random seed of a single run of Leiden.
+            Random seed of a single run of Leiden, and of the consensus without `settings`.
         top_k
             The backbone of centrality keeps edges among the strongest `top_k` of both ends.
         communities
             ``consensus``: what runs over seeds and document bootstraps agree on (see
-            `stable_communities`); where the build folder or a package for that is missing, one
-            run of ``leiden``, and the reporter is told why.
+            `stable_communities`); where something for that is missing, one run of ``leiden``,
+            and the reporter is told why.
         settings
             Of the consensus.
         build
             The run's build folder, for the consensus; by default ``HOME/builds/RUN``.
         mark
-            See `atlas.analysis.analyse`.
+            See `atlas.analysis.analyse`; with `FALLBACK` behind it where something is missing.
         reporter
             Is told of the progress.
 
@@ -66,12 +69,19 @@ class Analysis(Communities):
             The database fails or has no Graph Data Science.
         """
         from atlas.analysis import analyse
+        from atlas.analysis.stability import Settings
         from queries.resolve import only_run
 
         key = run if run is not None else only_run(self.reader)
-        found = None
+        found = lacks = None
         if communities == "consensus":
-            found = self._consensus(key, build, settings, reporter or SilentReporter())
+            lacks = self.why_no_consensus(key, build=build)
+        if lacks is not None:
+            told = reporter or SilentReporter()
+            told.note(f"communities are those of one run of Leiden: {lacks}")
+        elif communities == "consensus":
+            chosen = settings or Settings(seed=seed)
+            found = self.stable_communities(key, build=build, settings=chosen, reporter=reporter)
         return analyse(
             self.driver,
             key,
@@ -79,7 +89,7 @@ class Analysis(Communities):
             seed=seed,
             top_k=top_k,
             partition=found,
-            mark=mark,
+            mark=mark + FALLBACK if mark and lacks else mark,
             reporter=reporter,
         )
 

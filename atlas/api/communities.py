@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atlas.api.connection import Connection
-from atlas.errors import ArtifactError, NotFoundError, UsageError
+from atlas.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,15 +119,24 @@ class Communities(Connection):
             return Path(build)
         return find_build(run if run is not None else only_run(self.reader), home=self.home)
 
-    def _consensus(
-        self, run: str, build: str | Path | None, settings: Settings | None, reporter: Reporter
-    ) -> Consensus | None:
-        """Return consensus communities, or None and say why where they cannot be found."""
-        from atlas.analysis.stability import find_communities, read_folds
+    def why_no_consensus(self, run: str, *, build: str | Path | None = None) -> str | None:
+        """Return what `stable_communities` lacks for a run, None where it lacks nothing.
 
+        Parameters
+        ----------
+        run, build
+            As for `stable_communities`.
+        """
+        from importlib.util import find_spec
+
+        from atlas.analysis.stability.folds import EDGE_FILE
+
+        if find_spec("igraph") is None:
+            return "the extra `analysis` is not installed"
         try:
-            counts = read_folds(self._build_of(run, build))
-            return find_communities(counts, settings=settings, reporter=reporter)
-        except (ArtifactError, NotFoundError, UsageError) as error:
-            reporter.note(f"communities are those of one run of Leiden: {error}")
-            return None
+            folder = self._build_of(run, build)
+        except NotFoundError as error:
+            return str(error)
+        if not (folder / EDGE_FILE).is_file():
+            return f"{folder} keeps no counts by folds (edges.bootstrap_folds)"
+        return None

@@ -144,7 +144,7 @@ class Runs(Connection):
         *,
         by: str = "auto",
         floor: float | None = None,
-        partition: str = "leiden",
+        partition: str | None = None,
         top: int = 20,
         reporter: Reporter | None = None,
     ) -> RunDiff:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from atlas.analysis.outputs import AlgorithmResult
+
+
+class Method(StrEnum):
+    """What finds communities."""
+
+    consensus = "consensus"
+    leiden = "leiden"
+
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,10 +38,16 @@ def analyse(
     run: Annotated[
         str | None, typer.Argument(help="Key of the run; may be left out if there is one.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of Leiden.", min=0)] = 42,
+    seed: Annotated[int, typer.Option(help="Random seed of the communities.", min=0)] = 42,
     top_k: Annotated[
         int, typer.Option(help="Keep edges among the strongest of both ends.", min=1)
     ] = 10,
+    communities: Annotated[
+        Method, typer.Option(help="What many runs agree on, or one run of Leiden.")
+    ] = Method.consensus,
+    build: Annotated[
+        Path | None, typer.Option(help="The run's build folder; default: HOME/builds/RUN.")
+    ] = None,
     as_json: _JSON = False,
 ) -> None:
     """Compute centrality and communities of a run and write them into the graph."""
@@ -39,7 +55,14 @@ def analyse(
     from atlas.progress import reporter
 
     with Atlas.connect() as atlas:
-        summary = atlas.analyse(run, seed=seed, top_k=top_k, reporter=reporter(quiet=as_json))
+        summary = atlas.analyse(
+            run,
+            seed=seed,
+            top_k=top_k,
+            communities=communities.value,
+            build=build,
+            reporter=reporter(quiet=as_json),
+        )
     values = dataclasses.asdict(summary)
     if as_json:
         print_json(values)

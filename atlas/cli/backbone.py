@@ -72,7 +72,10 @@ def _network(run: str | None, weight: str) -> Network:
 
     if run is not None and Path(run).is_dir():
         return network_of_build(run, weight=weight)
+    from atlas.analysis.backbones import network_of_run
     from atlas.api import Atlas
+    from queries.resolve import only_run
 
     with Atlas.connect() as atlas:
-        return atlas.network(run, weight=weight)
+        key = run if run is not None else only_run(atlas.reader)
+        return network_of_run(atlas.reader, key, weight=weight)

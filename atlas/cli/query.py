@@ -153,7 +153,9 @@ def _brief_item(item: Mapping[str, Any]) -> str:
             _number(item[name]) for name in ("score", "n") if item.get(name) is not None
         )
         return f"{json.dumps(item['token'], ensure_ascii=False)} {rest}"
-    return f"{_number(item['activation'])}  [{item['domain'] or '-'}]  {item['text'].strip()}"
+    if "activation" in item:
+        return f"{_number(item['activation'])}  [{item['domain'] or '-'}]  {item['text'].strip()}"
+    return "  ".join(f"{name} {_number(value)}" for name, value in item.items())
 
 
 def _number(value: Any) -> str:

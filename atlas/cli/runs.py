@@ -92,7 +92,9 @@ def diff(
     floor: Annotated[
         float | None, typer.Option(help="Smallest cosine of a pair; default 0.7, tokens 0.5.")
     ] = None,
-    partition: Annotated[str, typer.Option(help="Communities to compare.")] = "leiden",
+    partition: Annotated[
+        str | None, typer.Option(help="Communities to compare; default: those there are.")
+    ] = None,
     top: Annotated[int, typer.Option(help="Most changes of each sort.", min=0)] = 20,
     as_json: _JSON = False,
 ) -> None:

@@ -12,8 +12,9 @@ from xml.etree.ElementTree import iterparse
 
 from atlas.errors import ArtifactError
 from atlas.formats.elements import Columns, attributes, children, joined, local
-from atlas.formats.tables import EDGE_ENDS, NODE_KEY, RELATION, GraphInfo, GraphTables
+from atlas.formats.tables import EDGE_ENDS, NODE_KEY, GraphInfo, GraphTables
 from atlas.formats.text import XML_TYPES, as_text, type_name, xml_string, xml_text
+from atlas.formats.weights import weighted_edges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +31,8 @@ _KINDS = {"string": "str", "boolean": "bool", "integer": "int64", "long": "int64
 def write_gexf(handle: IO[bytes], graph: GraphStream) -> tuple[int, int]:
     """Write a graph as GEXF; return the numbers of nodes and edges.
 
-    A node's ``label`` is its label, an edge's ``weight`` the weight of its relation, unless the
-    edges have a property of that name.
+    A node's ``label`` is its label, an edge's ``weight`` that of its relation and kind, unless the
+    edges have a property of that name. Exclusive pairs have none.
     """
     kind = "directed" if graph.info.directed else "undirected"
     described = json.dumps({"types": _types(graph), **graph.info.as_dict()})
@@ -88,9 +89,8 @@ def _edges(batch: pa.RecordBatch, info: GraphInfo) -> bytes:
 
     opening: list[Any] = attributes(batch, {name: name for name in EDGE_ENDS})
     if _WEIGHT not in batch.schema.names:
-        for relation, name in info.weights.items():
+        for name, mine in weighted_edges(batch, info):
             if name in batch.schema.names:
-                mine = pc.equal(batch[RELATION], relation)
                 text = as_text(pc.if_else(mine, batch[name], None))
                 opening.append((f' {_WEIGHT}="', text, '"'))
     return _rows(batch, "edge", opening, set(EDGE_ENDS))

@@ -17,7 +17,7 @@ class Relation:
     Attributes
     ----------
     weight
-        The property that says how strong an edge is.
+        The property that says how strong an edge is; of co-occurrences see `KIND_WEIGHTS`.
     directed
         Whether an edge goes one way.
     table
@@ -29,9 +29,17 @@ class Relation:
     table: str | None = None
 
 
+CO_OCCURS = "CO_OCCURS"
+KIND = "kind"
+"""Property of co-occurrences."""
+KIND_WEIGHTS: Mapping[str, str | None] = MappingProxyType(
+    {"token": "phi", "topic": "r_topic", "exclusive": None}
+)
+"""Kind of co-occurrence -> its weight. Exclusive pairs fire together less than by chance: what
+takes weights as similarity must not see them."""
 RELATIONS: Mapping[str, Relation] = MappingProxyType(
     {
-        "CO_OCCURS": Relation("phi", table="edges"),
+        CO_OCCURS: Relation("phi", table="edges"),
         "IMPLIES": Relation("p_target_given_source", directed=True, table="implies"),
         "SIMILAR_TO": Relation("cosine", table="similar"),
         "FEEDS": Relation("phi", directed=True, table="feeds"),

@@ -37,7 +37,8 @@ class GraphInfo:
         Whether an edge has a direction. A graph of several relations is directed if one of them
         is; edges of the others are then listed once, as the database stores them.
     weights
-        Relation -> the property that is its weight.
+        Relation -> the property that is its weight. Of co-occurrences of several kinds it is that
+        of the first; see `atlas.formats.relations.KIND_WEIGHTS`.
     selection
         What part of the run it is; plain values.
     """
@@ -125,18 +126,19 @@ class GraphTables:
         )
 
     def to_network(self, weight: str | None = None) -> Network:
-        """Return the graph as arrays.
+        """Return the graph as arrays, without exclusive pairs.
 
         Parameters
         ----------
         weight
-            Edge property that is the weight; may be left out where all edges have the same one.
+            Edge property that is the weight; may be left out where all relations have the same
+            one. Topic pairs then have r_topic.
 
         Raises
         ------
         UsageError
-            Edges have several weights and none is named, a weight is missing, or a pair of nodes
-            is joined twice.
+            Edges have several weights and none is named, a weight is missing or not above 0, or a
+            pair of nodes is joined twice.
         """
         from atlas.formats.arrays import network
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     import neo4j
 
+LOAD_LOCK = "load"
+"""Name of the lock that is held while a run is loaded, repaired or dropped."""
+
 # As in the bootstrap of the migrations: without it a merge would not wait for another.
 _CONSTRAINT = (
     "CREATE CONSTRAINT migration_lock IF NOT EXISTS FOR (n:MigrationLock) REQUIRE n.name IS UNIQUE"

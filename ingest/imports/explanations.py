@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from atlas.artifacts import file_sha256
 from atlas.errors import ArtifactError, UsageError
+from ingest.graph_map import LABEL_SOURCE
 from ingest.imports.neuronpedia import read_explanations
 from ingest.imports.run_saes import find_sae, known_features, run_saes, write_once
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import neo4j
 
     from ingest.imports.neuronpedia import Explanation
-
-LABEL_SOURCE = "neuronpedia"
-"""`label_source` of a feature whose label is an imported explanation."""
 
 _EXPLANATIONS = """
 UNWIND $rows AS row

@@ -43,7 +43,7 @@ def diff_runs(
     *,
     by: str = "auto",
     floor: float | None = None,
-    partition: str = "leiden",
+    partition: str | None = None,
     top: int = 20,
     reporter: Reporter | None = None,
 ) -> RunDiff:
@@ -66,7 +66,7 @@ def diff_runs(
     floor
         Smallest cosine of a pair; by default 0.7 for decoders and 0.5 for tokens.
     partition
-        Communities to compare: the part of their keys after the run's.
+        Communities to compare: the part of their keys after the run's; None takes those there are.
     top
         Most changes listed of each sort.
     reporter

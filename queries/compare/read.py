@@ -35,18 +35,20 @@ RETURN f.key AS key, f.index AS index, s.key AS sae, s.hook AS hook, f.label AS 
        CASE WHEN own THEN f.firing_rate END AS rate,
        head(COLLECT {
          MATCH (f)-[:MEMBER_OF]->(c:Community {run: $run})
-         WHERE c.key STARTS WITH $run + '/' + $partition + '/'
+         WHERE $partition IS NULL OR c.key STARTS WITH $run + '/' + $partition + '/'
          RETURN c.key ORDER BY c.key LIMIT 1
        }) AS community
 """
 _EDGES = """
 UNWIND $keys AS key
 MATCH (f:Feature {key: key})-[e:CO_OCCURS|IMPLIES|SIMILAR_TO|FEEDS {run: $run}]->(t:Feature)
-WITH key, t, e, coalesce(e.kind, toLower(type(e))) AS kind
+WITH key, t, e, CASE WHEN e.absorption THEN 'absorption'
+                     ELSE coalesce(e.kind, toLower(type(e))) END AS kind
 RETURN key, collect([
   t.key, kind,
   CASE kind WHEN 'topic' THEN e.r_topic WHEN 'exclusive' THEN -e.phi_within
             WHEN 'similar_to' THEN e.cosine WHEN 'implies' THEN e.p_target_given_source
+            WHEN 'absorption' THEN e.cosine
             ELSE e.phi END,
   e.phi, e.npmi, e.n, e.p_target_given_source, e.p_source_given_target
 ]) AS edges
@@ -61,7 +63,7 @@ UNWIND $keys AS key
 MATCH (f:Feature {key: key})-[r:FIRES_ON {run: $run}]->(t:Token)
 RETURN key, collect([t.text, coalesce(r.score, 1.0)]) AS tokens
 """
-DIRECTED = frozenset({"implies", "feeds"})
+DIRECTED = frozenset({"implies", "absorption", "feeds"})
 """Kinds of edges whose direction means something."""
 
 
@@ -118,7 +120,7 @@ class Side:
     edges: Mapping[str, Edges]
 
 
-def read_side(reader: Reader, run: str, *, partition: str) -> Side:
+def read_side(reader: Reader, run: str, *, partition: str | None) -> Side:
     """Read one run.
 
     Raises

@@ -52,7 +52,7 @@ class Selection:
     kinds
         Kinds of `CO_OCCURS`, such as ``("token",)``; None is all.
     weight
-        Property that is the weight of all edges; None is each relation's own.
+        Property that is the weight of all edges; None is the own one of each relation and kind.
     min_weight
         Keep edges whose weight is at least this; edges without a weight go.
     mutual

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
-from atlas.formats.relations import RELATIONS
+from atlas.formats.relations import CO_OCCURS, KIND_WEIGHTS, RELATIONS
 from atlas.formats.tables import GraphInfo, GraphStream
 from atlas.progress import SilentReporter
 from queries.exports.properties import edge_schema, node_schema
@@ -37,7 +37,8 @@ RETURN key, [name IN $names | f[name]] AS properties
 """
 _WHERE = """
 WHERE ($kinds IS NULL OR $relation <> 'CO_OCCURS' OR r.kind IN $kinds)
-  AND ($min_weight IS NULL OR r[$weight] >= $min_weight)
+  AND ($min_weight IS NULL
+    OR r[$weights[CASE $relation WHEN 'CO_OCCURS' THEN r.kind ELSE '' END]] >= $min_weight)
   AND (NOT $mutual OR r.mutual)
   AND ($top_k IS NULL OR (r.rank_source <= $top_k AND r.rank_target <= $top_k))
   AND ($among IS NULL OR (s.key IN $among AND t.key IN $among))
@@ -91,7 +92,7 @@ def open_graph(
     info = GraphInfo(
         run=chosen.run,
         directed=any(RELATIONS[name].directed for name in present),
-        weights={name: source.weight(name) for name in present},
+        weights=source.usual_weights(),
         selection=selection.as_dict(),
     )
     return GraphStream(
@@ -124,9 +125,22 @@ class _Source:
     relations: Sequence[str]
     reporter: Reporter
 
-    def weight(self, relation: str) -> str:
-        """Return the property that is the weight of a relation."""
-        return self.selection.weight or RELATIONS[relation].weight
+    def weights(self, relation: str) -> dict[str, str | None]:
+        """Return the property that is the weight, by kind (the empty text where there are none)."""
+        usual: Mapping[str, str | None] = {"": RELATIONS[relation].weight}
+        of_kind = KIND_WEIGHTS if relation == CO_OCCURS else usual
+        return {kind: self.selection.weight or name for kind, name in of_kind.items()}
+
+    def usual_weights(self) -> dict[str, str]:
+        """Return the weight of each relation, that of its first kind which has one."""
+        found: dict[str, str] = {}
+        for relation in self.relations:
+            kinds = self.selection.kinds if relation == CO_OCCURS else None
+            by_kind = self.weights(relation)
+            names = [n for k, n in by_kind.items() if n and (kinds is None or k in kinds)]
+            if names:
+                found[relation] = names[0]
+        return found
 
     def parameters(self, relation: str) -> dict[str, Any]:
         """Return the values of the conditions."""
@@ -135,7 +149,7 @@ class _Source:
             "run": self.chosen.run,
             "relation": relation,
             "kinds": None if selection.kinds is None else list(selection.kinds),
-            "weight": self.weight(relation),
+            "weights": self.weights(relation),
             "min_weight": selection.min_weight,
             "mutual": selection.mutual,
             "top_k": selection.top_k,

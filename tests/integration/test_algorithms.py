@@ -16,7 +16,9 @@ import pytest
 
 from atlas.analysis import analyse, run_algorithm
 from atlas.analysis.algorithms import ALGORITHMS
-from atlas.analysis.engines.gds_graph import construct, project
+from atlas.analysis.engines import gds_groups
+from atlas.analysis.engines.gds_calls import run as gds_run
+from atlas.analysis.engines.gds_graph import construct, gds_client, project
 from atlas.analysis.estimate import estimate_algorithm
 from atlas.analysis.given import Given
 from atlas.analysis.outputs import NodeScores, NodeVectors, Pairs, Partition, Scalars
@@ -78,6 +80,8 @@ def build(folder: Path) -> Path:
         edge(2, 18, kind="topic", phi=-0.1, r_topic=0.5),
         edge(3, 19, kind="topic", phi=0.2, r_topic=-0.5),
         edge(4, 12, kind="topic", phi=0.01, r_topic=0.4),
+        edge(6, 13, kind="topic", phi=0.05, r_topic=0.6),
+        edge(6, 13, kind="exclusive", phi=0.05),
         edge(5, DEAD, kind="token", phi=0.9),
     ]
     implied = rows["implies"][0]
@@ -120,7 +124,7 @@ def test_the_backbone_is_read(network: Network) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"kinds": ("topic",)}, {(2, 18): 0.5, (4, 12): 0.4}),
+        ({"kinds": ("topic",)}, {(4, 12): 0.4}),
         (
             {"relationship": "IMPLIES"},
             {(0, 1): 0.8, (9, 8): 0.8, (8, 9): 0.95, (9, 10): 0.8, (8, 10): 0.8},
@@ -142,7 +146,9 @@ def test_both_ways_of_reading_give_the_same_graph(
     assert read
     if expected is not None:
         assert read == pytest.approx(expected)
-    never = {(0, 16), (1, 17), (3, 19), (3, 4), (5, 6), (5, DEAD)} - set(planted_edges())
+    never = {(0, 16), (1, 17), (2, 18), (3, 19), (6, 13), (3, 4), (5, 6), (5, DEAD)} - set(
+        planted_edges()
+    )
     assert not never & set(read), "these go against each other, or never fire"
     with project(loaded, projected) as graph:
         frame = graph.gds.graph.relationships.stream(
@@ -225,6 +231,27 @@ def test_judging_what_is_made_on_the_way(loaded: Driver) -> None:
     judged = run_algorithm(loaded, "modularity", graph=projection(RUN)).output
     assert isinstance(judged, Scalars)
     assert judged.values["modularity"] == pytest.approx(leiden.details["modularity"])
+
+
+def test_the_partition_judged_is_made_with_the_registrys_defaults(
+    loaded: Driver, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: dict[str, Any] = {}
+    monkeypatch.setattr(
+        gds_groups, "run", lambda *given, **more: called.update(more) or gds_run(*given, **more)
+    )
+    run_algorithm(loaded, "modularity", graph=network, parameters={"of": "label_propagation"})
+    assert called["max_iterations"] == 50
+    with pytest.raises(UsageError, match="not above 0"):
+        run_algorithm(loaded, "pagerank", graph=network.weighted(network.weight - 0.5))
+
+
+def test_a_client_may_be_handed_over(loaded: Driver, network: Network) -> None:
+    client = gds_client(loaded)
+    with project(loaded, projection(RUN), gds=client) as one:
+        assert one.gds is client
+    with construct(loaded, network, gds=client) as other:
+        assert other.gds is client
 
 
 def test_betweenness_is_sampled_above_a_size(loaded: Driver) -> None:

@@ -47,7 +47,7 @@ def exported(built, inputs, tmp_path_factory):
         [read_shard(p, identity={}) for p in sorted(own.folder.glob("codes/sae/*.safetensors"))],
         root / "codes.parquet",
         documents=root / "documents.parquet",
-        ids=[key.removeprefix("tiny/") for key in listed["key"]],
+        ids=[key.split("/", 1)[1] for key in listed["key"]],
         n_positions=listed["n_tokens"].tolist(),
         texts={token: tokenizer.decode([token]) for token in range(len(tokenizer))},
     )
@@ -219,7 +219,7 @@ def test_tokens_known_only_where_something_fires_leave_gaps_in_contexts(exported
     known = {(d, p): t for d, p, t in zip(*(rows[c].to_pylist() for c in COLUMNS), strict=True)}
     shown = 0
     for row in contexts.itertuples():
-        document, start = row.document.removeprefix("tiny/"), max(0, row.position - 16)
+        document, start = row.document.split("/", 1)[1], max(0, row.position - 16)
         for place, text in enumerate(row.tokens, start):
             token = known.get((document, place))
             assert text == (UNKNOWN_TEXT if token is None else f"#{token}")

@@ -27,12 +27,12 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def loaded(server, driver, tmp_path_factory):
+def loaded(server, driver):
     from atlas.analysis import analyse
     from tests.integration.conftest import empty
 
     empty(driver)
-    folder = write_build(tmp_path_factory.mktemp("build"))
+    folder = write_build(server.home / "builds" / "synthetic")
     run = load(driver, folder, database=server.connection().database).run
     analyse(driver, run, database=server.connection().database)
     return server
@@ -44,7 +44,7 @@ def test_there_are_commands_to_run():
 
 @pytest.mark.db
 @pytest.mark.parametrize("command", commands())
-def test_the_command_runs(command, loaded):
+def test_the_command_runs(command, loaded, tmp_path):
     words = shlex.split(command)[1:]
     done = subprocess.run(
         [sys.executable, "-m", "atlas.cli", "--home", str(loaded.home), *words],
@@ -52,6 +52,7 @@ def test_the_command_runs(command, loaded):
         text=True,
         timeout=300,
         check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert done.stdout.strip()

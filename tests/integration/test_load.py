@@ -24,7 +24,7 @@ from ingest.build_folder import open_build
 from ingest.incremental import Batch, Writer
 from ingest.load import load
 from ingest.repair import verify
-from ingest.verify import graph_checksum, verify_counts
+from ingest.verify import graph_checksum, verify_load
 from tests.builds import key, planted, write_build
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def test_another_run_stays(empty_graph: Driver, build: Path, tmp_path: Path) -> 
     assert count(empty_graph, edges, run="second") == 10
     assert count(empty_graph, edges, run="synthetic") == 60
     assert count(empty_graph, "MATCH (f:Feature) RETURN count(f) AS n") == 26
-    verify_counts(empty_graph, None, open_build(build))
+    assert verify(empty_graph, "synthetic", build).good
 
 
 def test_a_forced_replacement_is_the_same_as_a_fresh_load(
@@ -267,7 +267,7 @@ def test_a_lost_row_is_noticed(empty_graph: Driver, build: Path, damage: str, ta
     empty_graph.execute_query(damage)
     # Losing a node also loses what hangs on it, which is checked later or earlier.
     with pytest.raises(DatabaseError, match=rf"of the \d+ rows of (contexts|{table})\."):
-        verify_counts(empty_graph, None, open_build(build))
+        verify_load(empty_graph, None, open_build(build))
 
 
 class Killer:
@@ -356,6 +356,26 @@ def test_a_run_of_an_older_version_that_was_half_loaded(
         " WITH e LIMIT 70 DELETE e"
     )
     load(empty_graph, build)
+    assert graph_checksum(empty_graph) == undisturbed
+
+
+def test_a_lost_constraint_is_made_before_anything_is_written(
+    empty_graph: Driver, build: Path, undisturbed: str
+) -> None:
+    names = "SHOW CONSTRAINTS YIELD name WHERE name = 'feature_key' RETURN count(*) AS n"
+
+    class Watcher(SilentReporter):
+        found: int | None = None
+
+        def step(self, title: str, total: float | None = None):
+            if title == "loading features":
+                self.found = count(empty_graph, names)
+            return super().step(title, total)
+
+    empty_graph.execute_query("DROP CONSTRAINT feature_key")
+    watcher = Watcher()
+    load(empty_graph, build, reporter=watcher)
+    assert watcher.found == 1
     assert graph_checksum(empty_graph) == undisturbed
 
 

@@ -10,7 +10,7 @@ from atlas.errors import ArtifactError, DatabaseError
 from atlas.graph.reader import DriverReader
 from ingest.load import load
 from ingest.load_attribution import load_attribution
-from ingest.verify import graph_checksum, verify_counts
+from ingest.verify import graph_checksum, verify_load
 from tests.builds import SAE, key, planted_attribution, write_attribution, write_build
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_second_load_changes_nothing_and_the_build_stays(
     assert not load_attribution(graph, folder).loaded
     assert load_attribution(graph, folder, force=True).loaded
     assert graph_checksum(graph) == once
-    verify_counts(graph, None, open_build(mapped))
+    verify_load(graph, None, open_build(mapped))
 
 
 def test_a_stopped_load_is_finished_by_another(graph: Driver, tmp_path: Path) -> None:

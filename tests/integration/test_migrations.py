@@ -15,7 +15,7 @@ from atlas.graph.reader import DriverReader
 from ingest.build_folder import open_build
 from ingest.load import load
 from ingest.vectors import LABEL_DIMENSIONS
-from ingest.verify import verify_counts
+from ingest.verify import verify_load
 from tests.builds import write_build
 from tests.dumps import read_dump, restore, take_dump
 from tests.integration.conftest import empty
@@ -152,7 +152,7 @@ def test_a_database_of_an_earlier_version_is_upgraded_in_place(
     assert len(old) > 15
     assert load(clean_driver, write_build(tmp_path / "b")).loaded
     assert DriverReader(clean_driver).read(OLD_DATA) == old
-    verify_counts(clean_driver, None, open_build(tmp_path / "b"))
+    verify_load(clean_driver, None, open_build(tmp_path / "b"))
     upgraded = shape(clean_driver)
     empty(clean_driver)
     migrate(clean_driver)

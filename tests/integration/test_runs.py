@@ -14,22 +14,37 @@ from typer.testing import CliRunner
 from atlas import Atlas
 from atlas.analysis import analyse
 from atlas.analysis.aura import SessionClient, SessionSpec, gds_session, send_network
-from atlas.analysis.engines.gds_graph import gds_client
+from atlas.analysis.engines.gds_graph import gds_client, project
+from atlas.analysis.layout.read import _features as layout_features
+from atlas.analysis.layout.write import clear_layouts, write_layout
 from atlas.analysis.network import Network
+from atlas.analysis.projection import projection
+from atlas.analysis.reading import read_network
 from atlas.cli import app
 from atlas.errors import DatabaseError, NotFoundError, UsageError
 from atlas.graph.connection import connect, user_agent
-from atlas.graph.exclusive import exclusive
+from atlas.graph.exclusive import LOAD_LOCK, exclusive
 from atlas.graph.reader import DriverReader
 from atlas.graph.sessions import bookmarks, open_session, write
 from atlas.progress import SilentReporter
 from ingest import runs as dropping
 from ingest.load import load
+from ingest.load_attribution import load_attribution
+from ingest.repair import verify
 from ingest.runs import drop_run
 from ingest.verify import graph_checksum
 from queries.compare import diff_runs
 from queries.runs import run, runs
-from tests.builds import DEAD, MODEL, SAE, key, planted, planted_edges, write_build
+from tests.builds import (
+    DEAD,
+    MODEL,
+    SAE,
+    key,
+    planted,
+    planted_edges,
+    write_attribution,
+    write_build,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -308,6 +323,39 @@ def test_diff_of_two_runs_of_one_sae(graph: Driver, folders: dict[str, Path]) ->
     assert all(c.strength_b == pytest.approx((c.strength_a or 0) / 2) for c in kept)
 
 
+def test_a_run_keeps_its_graph_where_another_finds_features_silent(
+    graph: Driver, tmp_path: Path
+) -> None:
+    reader = DriverReader(graph)
+    before = read_network(reader, projection("first"))
+    about, rows = planted("silent")
+    for row in rows["features"]:
+        row["dead"] = row["dead"] or row["key"] == key(0)
+    touching = ("feature", "source", "target", "key")
+    for table in set(rows) - {"features"}:
+        rows[table] = [
+            row for row in rows[table] if key(0) not in [row.get(name) for name in touching]
+        ]
+    load(graph, write_build(tmp_path / "b", about, rows))
+    after = read_network(reader, projection("first"))
+    assert after.keys == before.keys
+    assert np.array_equal(after.weight, before.weight)
+    assert key(0) not in read_network(reader, projection("silent")).keys
+    with project(graph, projection("first")) as made:
+        assert (list(made.keys), made.edges) == (sorted(before.keys), before.edges)
+    assert stored_keys(reader, "first") == before.keys
+    place = np.full((1, 2), 0.5)
+    write_layout(graph, "first", keys=[key(1)], points=place, record={})
+    write_layout(graph, "silent", keys=[key(1)], points=place / 2, record={})
+    assert clear_layouts(graph, "first") == ["default"]
+    owners = reader.read("MATCH (f:Feature) WHERE f.map_x = 0.25 RETURN f.map_run AS run")
+    assert owners == [{"run": "silent"}], "a map of another run stays"
+
+
+def stored_keys(reader: DriverReader, of: str) -> list[str]:
+    return [row["key"] for row in layout_features(reader, of)]
+
+
 @pytest.mark.parametrize("name", ["second", "elsewhere"])
 def test_a_dropped_run_leaves_the_graph_as_it_was(
     graph: Driver, folders: dict[str, Path], alone: str, name: str
@@ -345,6 +393,49 @@ def test_contexts_that_only_edges_of_another_run_name_stay(
     drop_run(graph, "second")
     contexts = "MATCH (c:Context) RETURN count(c) AS n"
     assert DriverReader(graph).read(contexts)[0]["n"] == 12
+
+
+def test_concepts_go_with_the_last_run_of_their_corpus(graph: Driver, tmp_path: Path) -> None:
+    about, rows = planted("quiet")
+    rows["about"] = []
+    rows["concepts"].append(rows["concepts"][0] | {"key": "letters/domain/none", "name": "none"})
+    quiet = write_build(tmp_path / "quiet", about, rows)
+    load(graph, quiet)
+    concepts = "MATCH (c:Concept) RETURN count(c) AS n"
+    drop_run(graph, "first")
+    assert DriverReader(graph).read(concepts)[0]["n"] == len(rows["concepts"])
+    assert verify(graph, "quiet", quiet).good
+    drop_run(graph, "quiet")
+    assert DriverReader(graph).read("MATCH (n) WHERE NOT n:Migration RETURN n.key") == []
+
+
+def test_prompts_go_with_the_last_run_that_used_them(
+    graph: Driver, alone: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        load_attribution(graph, write_attribution(tmp_path / name, run_id=name))
+    prompts = "MATCH (p:Prompt)-[:IN]->(:PromptSet) RETURN count(p) AS n"
+    drop_run(graph, "one")
+    assert DriverReader(graph).read(prompts)[0]["n"] == 3
+    drop_run(graph, "two")
+    assert graph_checksum(graph) == alone
+
+
+def test_a_load_after_a_stopped_drop_begins_anew(
+    graph: Driver, folders: dict[str, Path], alone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = "MATCH (r:Run) SET r.state = 'loading', r.loading_way = 'create', r.loading_rows = $n"
+    write(graph, None, counted, n=10**6)
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dropping._Drop, "leftovers", stop)
+        with pytest.raises(KeyboardInterrupt):
+            drop_run(graph, "first")
+    load(graph, folders["first"])
+    assert graph_checksum(graph) == alone
 
 
 def lines_of(driver: Driver, run_id: str) -> list[str]:
@@ -407,7 +498,7 @@ def test_nothing_is_dropped_while_another_client_loads(
 ) -> None:
     with (
         connect(server.connection()) as another,
-        exclusive(another, None, name="load", waiting=pytest.fail),
+        exclusive(another, None, name=LOAD_LOCK, waiting=pytest.fail),
         pytest.raises(DatabaseError, match="another client loads a run"),
     ):
         drop_run(graph, "first")

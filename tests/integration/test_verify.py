@@ -12,8 +12,9 @@ from atlas.errors import ArtifactError, DatabaseError, NotFoundError
 from ingest.build_folder import open_build
 from ingest.load import load
 from ingest.repair import find_build, verify
+from ingest.runs import drop_run
 from ingest.verify import graph_checksum, verify_load
-from tests.builds import key, planted, write_build
+from tests.builds import embedding, key, planted, write_build
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -182,15 +183,38 @@ def test_a_lost_run_is_loaded(driver: Driver, build: Path, good: str) -> None:
     assert graph_checksum(driver) == good
 
 
-def test_another_run_of_the_same_features(loaded: Driver, build: Path, tmp_path: Path) -> None:
+def test_an_imported_label_stays(loaded: Driver, build: Path) -> None:
+    text = "MATCH (f:Feature {key: $key}) SET f.label = 'told', f.label_source = 'neuronpedia'"
+    loaded.execute_query(text, key=key(0))
+    before = graph_checksum(loaded)
+    assert verify(loaded, RUN, build).good
+    loaded.execute_query("MATCH (f:Feature) WHERE f.index < 2 SET f.mean = 0.0")
+    assert verify(loaded, RUN, build, repair=True).repaired
+    assert graph_checksum(loaded) == before
+
+
+def test_another_run_of_the_same_features(
+    loaded: Driver, build: Path, good: str, tmp_path: Path
+) -> None:
     run, rows = planted("second")
     rows["features"][0]["mean"] = 7.5
+    rows["vectors"][0]["label_embedding"] = embedding(50)
+    rows["vectors"][1]["decoder"] = None  # another run's is kept
     other = write_build(tmp_path / "second", run, rows)
     load(loaded, other)
     assert verify(loaded, "second", other).good
     assert verify(loaded, RUN, build).good, "numbers of the later run are not the earlier's fault"
     loaded.execute_query("MATCH (f:Feature {key: $key}) SET f.mean = 1.0", key=key(0))
     assert not verify(loaded, "second", other).good
+    assert verify(loaded, "second", other, repair=True).repaired
+    before = graph_checksum(loaded)
+    assert verify(loaded, RUN, build, repair=True).problems == []
+    assert graph_checksum(loaded) == before
+    drop_run(loaded, "second")
+    found = verify(loaded, RUN, build).problems
+    assert f"{len(rows['features'])} rows of features are missing or changed" in found
+    assert verify(loaded, RUN, build, repair=True).repaired
+    assert graph_checksum(loaded) == good
 
 
 def test_wrong_folders(loaded: Driver, build: Path, tmp_path: Path) -> None:

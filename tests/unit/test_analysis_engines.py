@@ -289,6 +289,34 @@ def test_a_result_by_key() -> None:
         run(KARATE, "modularity", "networkx", of="wcc").by_key()
 
 
+@pytest.mark.parametrize(
+    ("engine", "name", "recorded"),
+    [
+        ("igraph", "leiden", {"resolution", "theta", "weighted"}),
+        ("igraph", "pagerank", {"damping", "weighted"}),
+        ("networkit", "louvain", {"weighted"}),
+        ("networkx", "louvain", {"tolerance", "max_levels", "weighted"}),
+    ],
+)
+def test_parameters_are_recorded_where_they_are_used(
+    engine: str, name: str, recorded: set[str]
+) -> None:
+    assert set(run(KARATE, name, engine).parameters) == recorded
+
+
+def test_what_is_ignored_is_in_the_registry() -> None:
+    for engine, ignored in engines.IGNORED.items():
+        for name, parameters in ignored.items():
+            assert engine in ALGORITHMS[name].engines
+            assert set(parameters) <= {p.name for p in ALGORITHMS[name].parameters}
+
+
+@pytest.mark.parametrize("name", ["pagerank", "eigenvector"])
+def test_networkx_says_what_helps_where_it_does_not_converge(name: str) -> None:
+    with pytest.raises(UsageError, match=r"within 10 iterations.*max_iterations or tolerance"):
+        run(KARATE, name, "networkx", max_iterations=1, tolerance=1e-15)
+
+
 def test_an_unknown_source() -> None:
     with pytest.raises(NotFoundError, match="no feature 'nowhere'"):
         run(KARATE, "personalised_pagerank", "igraph", sources=["nowhere"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ from atlas.analysis.backbones import (
     union_knn,
 )
 from atlas.analysis.backbones.compare import seeded_leiden
-from atlas.analysis.backbones.igraphs import linked_nodes, to_igraph
+from atlas.analysis.engines.extras import extra
+from atlas.analysis.igraphs import linked_nodes, seeded_igraph, to_igraph
 from atlas.analysis.network import Network
 from atlas.errors import ArtifactError, UsageError
 from tests.builds import DEAD, WEAK, key, planted, planted_edges, write_build
@@ -193,7 +195,10 @@ def test_summaries_are_what_networkx_counts(network: Network) -> None:
         assert found.clustering == pytest.approx(nx.average_clustering(graph))
         nodes = linked_nodes(kept).tolist()
         assert nodes == sorted(graph)
-        parts = [{nodes[v] for v in part} for part in seeded_leiden(to_igraph(kept), seed=42)]
+        parts = [
+            {nodes[v] for v in part}
+            for part in seeded_leiden(to_igraph(kept, linked=True), seed=42)
+        ]
         assert found.modularity == pytest.approx(nx.community.modularity(graph, parts))
         assert found.communities == sum(len(part) >= 3 for part in parts)
 
@@ -208,6 +213,17 @@ def test_a_comparison_names_its_rows_and_repeats_itself() -> None:
     assert rows[0].communities == 3
     parts = nx.community.louvain_communities(graph_of(network), seed=1)
     assert rows[0].modularity == pytest.approx(nx.community.modularity(graph_of(network), parts))
+
+
+def test_threads_do_not_mix_up_their_seeds() -> None:
+    def drawn(seed: int) -> list[float]:
+        with seeded_igraph(seed):
+            igraph = extra("igraph")
+            return [edge for _ in range(20) for edge in igraph.Graph.Erdos_Renyi(9, p=0.5).degree()]
+
+    alone = [drawn(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(drawn, range(8))) == alone
 
 
 def test_leidens_seed_leaves_other_random_numbers_alone() -> None:

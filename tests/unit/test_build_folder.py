@@ -12,7 +12,7 @@ import pytest
 
 from atlas.errors import ArtifactError
 from atlas.schemas import tables
-from ingest.build_folder import open_build
+from ingest.build_folder import open_build, without_nan
 from tests.builds import DEAD, SAE, Tables, key, planted, write_build
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def test_the_digest_follows_the_contents(tmp_path: Path) -> None:
     assert open_build(write_build(tmp_path / "c", run, rows)).digest != first
 
 
-def test_batches_are_in_order_and_nan_is_none(tmp_path: Path) -> None:
+def test_pieces_are_in_order_and_nan_is_none(tmp_path: Path) -> None:
     build = open_build(write_build(tmp_path / "b"))
-    batches = list(build.batches("features", 10))
-    assert [len(batch) for batch in batches] == [10, 10, 6]
-    rows = [row for batch in batches for row in batch]
+    pieces = list(build.pieces("features", 10))
+    assert [len(piece) for piece in pieces] == [10, 10, 6]
+    rows = [row for piece in pieces for row in without_nan(piece).to_pylist()]
     assert [row["index"] for row in rows] == list(range(DEAD + 1))
     assert rows[DEAD]["logit_skew"] is None
     assert rows[0]["logit_skew"] == 0.1
@@ -100,6 +100,18 @@ def _unknown_context(rows: Tables) -> None:
     rows["firings"][0]["context"] = "letters/0/77"
 
 
+def _activation_not_finite(rows: Tables) -> None:
+    rows["firings"][7]["activations"][1] = float("nan")
+
+
+def _activation_empty(rows: Tables) -> None:
+    rows["firings"][7]["activations"][1] = None
+
+
+def _decoder_not_finite(rows: Tables) -> None:
+    rows["vectors"][0]["decoder"][0] = float("inf")
+
+
 def _lost_documents(rows: Tables) -> None:
     del rows["documents"]
 
@@ -119,6 +131,12 @@ def _lost_documents(rows: Tables) -> None:
         (_unknown_token, "name a token that tokens.parquet does not have"),
         (_unknown_document, "name a document"),
         (_unknown_context, "name a context"),
+        (
+            _activation_not_finite,
+            "firings.parquet: lists of the column activations have 1 values that are not finite",
+        ),
+        (_activation_empty, "lists of the column activations have 1 empty values"),
+        (_decoder_not_finite, "vectors.parquet: lists of the column decoder have 1 values"),
         (_lost_documents, "has contexts.parquet but lacks documents.parquet"),
     ],
 )
@@ -161,7 +179,7 @@ def test_large_text_and_further_columns_are_fine(tmp_path: Path) -> None:
     table = table.set_column(2, "text", table["text"].cast(pa.large_string()))
     _rewrite(folder, "tokens", table.append_column("extra", table["token_id"]))
     build = open_build(folder)
-    assert set(next(build.batches("tokens", 5))[0]) == {"key", "token_id", "text"}
+    assert set(next(build.pieces("tokens", 5)).column_names) == {"key", "token_id", "text"}
 
 
 def test_an_empty_cell(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import networkx as nx
 import numpy as np
@@ -43,6 +44,7 @@ EDGES = pa.schema(
         ("kind", pa.string()),
         ("n", pa.int64()),
         ("phi", pa.float64()),
+        ("r_topic", pa.float64()),
         ("mutual", pa.bool_()),
         ("contexts", pa.list_(pa.string())),
     ]
@@ -87,6 +89,7 @@ def _edge(a: str, b: str, relation: str, kind: str | None, phi: float | None, co
         "kind": kind,
         "n": 7,
         "phi": phi,
+        "r_topic": 0.5 if kind == "topic" else None,
         "mutual": phi is not None and phi > 0.15,
         "contexts": contexts,
     }
@@ -203,7 +206,9 @@ def test_networkx_reads_gexf(tmp_path: Path) -> None:
         expected = {k: v for k, v in properties(row, {"key"}).items() if v != ""}
         assert got == expected
     for row in made.edges.to_pylist():
-        expected = properties(row, {"source", "target"}) | {"weight": row["phi"]}
+        names = {"token": "phi", "topic": "r_topic"}
+        weight = {"weight": row[names[row["kind"]]]} if row["kind"] in names else {}
+        expected = properties(row, {"source", "target"}) | weight
         assert dict(found.edges[row["source"], row["target"]]) == expected
 
 
@@ -316,16 +321,42 @@ def test_a_graph_becomes_a_network() -> None:
     made = graph()
     network = made.to_network()
     assert list(network.keys) == made.keys()
-    assert network.source.tolist() == [0, 0, 1]
-    assert network.target.tolist() == [1, 2, 2]
-    assert network.weight.tolist() == made.edges["phi"].to_pylist()
-    assert made.to_network("n").weight.tolist() == [7.0] * 3
+    assert network.source.tolist() == [0, 0]
+    assert network.target.tolist() == [1, 2], "without the exclusive pair"
+    assert network.weight.tolist() == [0.1, 0.5], "a topic pair has r_topic"
+    assert made.to_network("n").weight.tolist() == [7.0] * 2
+    low = made.edges.set_column(made.edges.column_names.index("phi"), "phi", pa.array([-0.1, 0, 0]))
+    with pytest.raises(UsageError, match=r"1 edges of the graph have a weight \(phi\)"):
+        GraphTables(made.info, made.nodes, low).to_network()
     with pytest.raises(UsageError, match="no property"):
         made.to_network("nothing")
     with pytest.raises(UsageError, match="twice"):
         graph(twice=True).to_network()
     with pytest.raises(UsageError, match="1 edges of the graph have no phi"):
         graph(directed=True).to_network()
+
+
+@pytest.mark.parametrize(
+    ("selection", "weights"),
+    [({}, ["0.1", "0.5", None]), ({"weight": "phi"}, ["0.1", str(1 / 3), None])],
+)
+def test_gexf_weights_are_those_of_the_kind(
+    selection: dict[str, Any], weights: list[str | None], tmp_path: Path
+) -> None:
+    made = graph()
+    info = GraphInfo("run-1", False, {"CO_OCCURS": "phi"}, selection)
+    stream = GraphTables(info, made.nodes, made.edges).stream()
+    write_graph(stream, tmp_path / "g.gexf", file_format="gexf")
+    root = ET.parse(tmp_path / "g.gexf").getroot()
+    assert [edge.get("weight") for edge in root.iter("{http://gexf.net/1.3}edge")] == weights
+
+
+def test_an_export_that_leaves_kinds_out_has_no_weights() -> None:
+    made = graph()
+    info = GraphInfo("run-1", False, {"CO_OCCURS": "phi"}, {"edge_properties": ["phi"]})
+    bare = GraphTables(info, made.nodes, made.edges.drop_columns(["kind"]))
+    with pytest.raises(UsageError, match="3 edges of the graph have no phi"):
+        bare.to_network()
 
 
 def test_an_edge_to_nowhere_is_an_error() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlas.analysis.backbones.choice import usual_choices
-from atlas.analysis.backbones.igraphs import seeded_igraph, to_igraph
+from atlas.analysis.igraphs import require_similarity, seeded_igraph, to_igraph
+from atlas.analysis.stability.settings import MIN_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +126,8 @@ def summarise(kept: Network, whole: Network, *, name: str, seed: int = SEED) -> 
     UsageError
         igraph is not installed, or the backbone is directed or has a weight that is not above 0.
     """
-    graph = to_igraph(kept)
+    require_similarity(kept)
+    graph = to_igraph(kept, linked=True)
     sizes = graph.connected_components().sizes()
     groups = seeded_leiden(graph, seed=seed)
     local = graph.transitivity_local_undirected(mode="zero")
@@ -140,7 +142,7 @@ def summarise(kept: Network, whole: Network, *, name: str, seed: int = SEED) -> 
         largest=max(sizes, default=0),
         mean_degree=2 * kept.edges / max(nodes, 1),
         clustering=float(np.mean(local)) if nodes else 0.0,
-        communities=sum(size >= 3 for size in groups.sizes()),
+        communities=sum(size >= MIN_SIZE for size in groups.sizes()),
         modularity=float(graph.modularity(groups, weights="weight")) if kept.edges else 0.0,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.analysis.firing import fires
 from atlas.errors import DatabaseError, UsageError
 from atlas.graph.failures import database_errors
 from atlas.graph.reader import DriverReader
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 WEIGHT = "weight"
 """Name of the weight of the relationships of every projected graph."""
 
-_NODES = """
-MATCH (f:Feature)-[:FROM_RUN]->(:Run {key: $run}) WHERE NOT f.dead
+_NODES = f"""
+MATCH (f:Feature)-[:FROM_RUN]->(:Run {{key: $run}})
+WHERE {fires("f")}
 RETURN id(f) AS node, f.key AS key
 """
 # The rows are ordered, so that the projection numbers its nodes by key and not by internal ids:
@@ -147,7 +149,7 @@ def gds_client(driver: neo4j.Driver, database: str | None = None) -> Any:
 
 @contextmanager
 def project(
-    driver: neo4j.Driver, projected: Projection, *, database: str | None = None
+    driver: neo4j.Driver, projected: Projection, *, database: str | None = None, gds: Any = None
 ) -> Iterator[GdsGraph]:
     """Project a graph of a run, and drop the projection at the end, also on failure.
 
@@ -157,6 +159,8 @@ def project(
         The database.
     projected
         What to project.
+    gds
+        A client, such as that of a session; by default one of the server's own library.
 
     Yields
     ------
@@ -168,7 +172,7 @@ def project(
     UsageError
         No edge passes.
     """
-    gds = gds_client(driver, database)
+    gds = gds_client(driver, database) if gds is None else gds
     # The name is fixed, so that what a killed process left behind is found and replaced.
     name = f"atlas/{projected.run}/{projected.relationship}"
     both_ways = not projected.directed and projected.relationship in ("IMPLIES", "FEEDS")
@@ -197,6 +201,7 @@ def construct(
     *,
     properties: Mapping[str, NDArray[Any]] | None = None,
     database: str | None = None,
+    gds: Any = None,
 ) -> Iterator[GdsGraph]:
     """Hand a network over to Graph Data Science; it touches no node of the database.
 
@@ -208,13 +213,15 @@ def construct(
         The graph.
     properties
         Node properties of the graph: name -> ``[nodes]`` or ``[nodes, length]``.
+    gds
+        A client, such as that of a session; by default one of the server's own library.
 
     Yields
     ------
     GdsGraph
         The graph, dropped at the end, also on failure.
     """
-    gds = gds_client(driver, database)
+    gds = gds_client(driver, database) if gds is None else gds
     parameters = {
         "nodes": network.nodes,
         "sources": network.source.tolist(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.analysis.engines import judged_call
 from atlas.analysis.engines.gds_calls import CONCURRENCY, GROUPS, VECTORS, run, weight_of
 from atlas.analysis.engines.scores import group_means
 from atlas.analysis.outputs import (
@@ -27,45 +28,47 @@ if TYPE_CHECKING:
     from atlas.analysis.engines.gds_graph import GdsGraph
 
 
+_SETTINGS = MappingProxyType(
+    {
+        "resolution": "gamma",
+        "theta": "theta",
+        "tolerance": "tolerance",
+        "max_levels": "max_levels",
+        "max_iterations": "max_iterations",
+    }
+)
+"""Parameters of partitions: the registry's name -> the server's."""
+
+
+def _settings(name: str, call: Call) -> dict[str, Any]:
+    """Return what the server is told of a partition of the registry."""
+    made = {_SETTINGS[key]: value for key, value in call.parameters.items() if key in _SETTINGS}
+    if "weighted" in call.parameters:
+        made["relationship_weight_property"] = weight_of(call)
+    if name == "leiden":
+        made["random_seed"] = call.seed
+    return made
+
+
 def _leiden(graph: GdsGraph, call: Call) -> Computed:
-    return _hierarchy(
-        graph,
-        "leiden",
-        call,
-        gamma=call["resolution"],
-        theta=call["theta"],
-        random_seed=call.seed,
-    )
+    return _hierarchy(graph, "leiden", call)
 
 
 def _louvain(graph: GdsGraph, call: Call) -> Computed:
     return _hierarchy(graph, "louvain", call)
 
 
-def _hierarchy(graph: GdsGraph, name: str, call: Call, **more: Any) -> Computed:
-    details = run(
-        graph,
-        name,
-        name,
-        include_intermediate_communities=True,
-        tolerance=call["tolerance"],
-        max_levels=call["max_levels"],
-        relationship_weight_property=weight_of(call),
-        **more,
-    )
+def _hierarchy(graph: GdsGraph, name: str, call: Call) -> Computed:
+    settings = _settings(name, call)
+    details = run(graph, name, name, include_intermediate_communities=True, **settings)
     levels = graph.values(name).reshape(graph.nodes, -1)
     found = partition(f"{name}_group", levels[:, -1], list(levels.T[:-1]))
     return Computed(found, False, details)
 
 
 def _label_propagation(graph: GdsGraph, call: Call) -> Computed:
-    details = run(
-        graph,
-        "label_propagation",
-        "label_propagation",
-        max_iterations=call["max_iterations"],
-        relationship_weight_property=weight_of(call),
-    )
+    name = "label_propagation"
+    details = run(graph, name, name, **_settings(name, call))
     groups = graph.values("label_propagation")
     return Computed(partition("label_propagation_group", groups), False, details)
 
@@ -147,9 +150,7 @@ def _judged(graph: GdsGraph, call: Call) -> str:
     if call.groups is not None:
         return GROUPS
     of = call["of"]
-    weight = {} if of == "wcc" else {"relationship_weight_property": weight_of(call)}
-    seeded = {"random_seed": call.seed} if of == "leiden" else {}
-    run(graph, of, GROUPS, **weight, **seeded)
+    run(graph, of, GROUPS, **_settings(of, judged_call(call)))
     return GROUPS
 
 

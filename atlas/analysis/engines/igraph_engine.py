@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.engines.scores import (
     rank_of_shares,
     reached,
     triangles_of,
     unit_length,
 )
+from atlas.analysis.igraphs import seeded_igraph, to_igraph
 from atlas.analysis.outputs import Call, Computed, NodeScores, Scalars, partition
 
 if TYPE_CHECKING:
@@ -29,26 +28,6 @@ if TYPE_CHECKING:
 _MODES = {"out": "out", "in": "in", "both": "all"}
 
 
-def build(network: Network) -> Any:
-    """Return the network as an `igraph.Graph`, nodes in the same order, edges with `weight`."""
-    igraph = extra("igraph")
-    ends = np.stack([network.source, network.target], axis=1)
-    graph = igraph.Graph(n=network.nodes, edges=ends, directed=network.directed)
-    graph.es["weight"] = network.weight.tolist()
-    return graph
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let igraph draw from a generator of its own while the block runs."""
-    igraph = extra("igraph")
-    igraph.set_random_number_generator(random.Random(seed))  # noqa: S311 - not for secrets
-    try:
-        yield
-    finally:
-        igraph.set_random_number_generator(random)
-
-
 def _weight(call: Call) -> str | None:
     return "weight" if call.weighted else None
 
@@ -58,7 +37,7 @@ def _scores(column: str, values: Any, *, whole: bool = False) -> Computed:
 
 
 def _pagerank(network: Network, call: Call) -> Computed:
-    share = build(network).pagerank(
+    share = to_igraph(network).pagerank(
         damping=call["damping"], weights=_weight(call), directed=network.directed
     )
     return _scores("pagerank", rank_of_shares(share, network, damping=call["damping"]))
@@ -67,7 +46,7 @@ def _pagerank(network: Network, call: Call) -> Computed:
 def _personalised(network: Network, call: Call) -> Computed:
     place = {key: number for number, key in enumerate(network.keys)}
     sources = [place[key] for key in call["sources"]]
-    share = build(network).personalized_pagerank(
+    share = to_igraph(network).personalized_pagerank(
         damping=call["damping"],
         weights=_weight(call),
         directed=network.directed,
@@ -78,16 +57,18 @@ def _personalised(network: Network, call: Call) -> Computed:
 
 
 def _degree(network: Network, call: Call) -> Computed:
-    return _scores("degree", build(network).degree(mode=_MODES[call["orientation"]]), whole=True)
+    return _scores(
+        "degree", to_igraph(network).degree(mode=_MODES[call["orientation"]]), whole=True
+    )
 
 
 def _strength(network: Network, call: Call) -> Computed:
     mode = _MODES[call["orientation"]]
-    return _scores("strength", build(network).strength(mode=mode, weights="weight"))
+    return _scores("strength", to_igraph(network).strength(mode=mode, weights="weight"))
 
 
 def _betweenness(network: Network, call: Call) -> Computed:
-    graph, samples = build(network), call["samples"]
+    graph, samples = to_igraph(network), call["samples"]
     if network.nodes <= call["exact_nodes"] or samples >= network.nodes:
         values = np.array(graph.betweenness(), np.float64)
         return Computed(NodeScores({"betweenness": values}), True, {"samples": network.nodes})
@@ -100,23 +81,23 @@ def _betweenness(network: Network, call: Call) -> Computed:
 
 
 def _closeness(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    within = np.nan_to_num(np.array(build(network).closeness(normalized=True), np.float64))
+    within = np.nan_to_num(np.array(to_igraph(network).closeness(normalized=True), np.float64))
     others = reached(network) - 1
     return _scores("closeness", within * others / max(network.nodes - 1, 1))
 
 
 def _harmonic(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    return _scores("harmonic", build(network).harmonic_centrality(normalized=True))
+    return _scores("harmonic", to_igraph(network).harmonic_centrality(normalized=True))
 
 
 def _eigenvector(network: Network, call: Call) -> Computed:  # noqa: ARG001
     with _unconnected():
-        values = build(network).eigenvector_centrality()
+        values = to_igraph(network).eigenvector_centrality()
     return _scores("eigenvector", unit_length(values))
 
 
 def _hits(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    graph = build(network)
+    graph = to_igraph(network)
     with _unconnected():
         hub, authority = graph.hub_score(), graph.authority_score()
     columns = {"hub": unit_length(hub), "authority": unit_length(authority)}
@@ -132,27 +113,27 @@ def _unconnected() -> Iterator[None]:
 
 
 def _kcore(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    return _scores("core", build(network).coreness(), whole=True)
+    return _scores("core", to_igraph(network).coreness(), whole=True)
 
 
 def _triangles(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    local = build(network).transitivity_local_undirected(mode="zero")
+    local = to_igraph(network).transitivity_local_undirected(mode="zero")
     return _scores("triangles", triangles_of(local, network), whole=True)
 
 
 def _clustering(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    return _scores("clustering", build(network).transitivity_local_undirected(mode="zero"))
+    return _scores("clustering", to_igraph(network).transitivity_local_undirected(mode="zero"))
 
 
 def _partition(network: Network, call: Call, name: str, groups: Any, *levels: Any) -> Computed:
-    quality = build(network).modularity(groups, weights=_weight(call))
+    quality = to_igraph(network).modularity(groups, weights=_weight(call))
     found = partition(f"{name}_group", groups, levels)
     return Computed(found, False, {"modularity": float(quality)})
 
 
 def _leiden(network: Network, call: Call) -> Computed:
-    with seeded(call.seed):
-        found = build(network).community_leiden(
+    with seeded_igraph(call.seed):
+        found = to_igraph(network).community_leiden(
             objective_function="modularity",
             weights=_weight(call),
             resolution=call["resolution"],
@@ -163,25 +144,25 @@ def _leiden(network: Network, call: Call) -> Computed:
 
 
 def _louvain(network: Network, call: Call) -> Computed:
-    with seeded(call.seed):
-        levels = build(network).community_multilevel(weights=_weight(call), return_levels=True)
+    with seeded_igraph(call.seed):
+        levels = to_igraph(network).community_multilevel(weights=_weight(call), return_levels=True)
     groups = [level.membership for level in levels]
     return _partition(network, call, "louvain", groups[-1], *groups[:-1])
 
 
 def _greedy(network: Network, call: Call) -> Computed:
-    merged = build(network).community_fastgreedy(weights=_weight(call)).as_clustering()
+    merged = to_igraph(network).community_fastgreedy(weights=_weight(call)).as_clustering()
     return _partition(network, call, "greedy_modularity", merged.membership)
 
 
 def _label_propagation(network: Network, call: Call) -> Computed:
-    with seeded(call.seed):
-        found = build(network).community_label_propagation(weights=_weight(call))
+    with seeded_igraph(call.seed):
+        found = to_igraph(network).community_label_propagation(weights=_weight(call))
     return _partition(network, call, "label_propagation", found.membership)
 
 
 def _wcc(network: Network, call: Call) -> Computed:  # noqa: ARG001
-    parts = build(network).connected_components(mode="weak")
+    parts = to_igraph(network).connected_components(mode="weak")
     return Computed(partition("component", parts.membership))
 
 
@@ -191,7 +172,7 @@ def _modularity(network: Network, call: Call) -> Computed:
         from atlas.analysis.engines import judged
 
         groups = judged(METHODS, network, call)
-    value = build(network).modularity(groups.tolist(), weights=_weight(call))
+    value = to_igraph(network).modularity(groups.tolist(), weights=_weight(call))
     return Computed(Scalars({"modularity": float(value)}))
 
 

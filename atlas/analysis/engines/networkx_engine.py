@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.scores import group_means, rank_of_shares, unit_length
+from atlas.analysis.engines.scores import converging, group_means, rank_of_shares, unit_length
 from atlas.analysis.links import LINK_SCORES, best_of_each
 from atlas.analysis.outputs import Call, Computed, NodeScores, Scalars, pairs, partition
 
@@ -46,15 +46,16 @@ def _scores(network: Network, column: str, values: Any, *, whole: bool = False) 
 def _shares(network: Network, call: Call, start: dict[int, float] | None) -> NDArray[np.float64]:
     import networkx as nx
 
-    share = nx.pagerank(
-        build(network),
-        alpha=call["damping"],
-        personalization=start,
-        # networkx ends when the changes of all nodes, which share a sum of 1, are this small.
-        tol=call["tolerance"] / max(network.nodes, 1),
-        max_iter=10 * call["max_iterations"],
-        weight=_weight(call),
-    )
+    with converging("pagerank"):
+        share = nx.pagerank(
+            build(network),
+            alpha=call["damping"],
+            personalization=start,
+            # networkx ends when the changes of all nodes, which share a sum of 1, are this small.
+            tol=call["tolerance"] / max(network.nodes, 1),
+            max_iter=10 * call["max_iterations"],
+            weight=_weight(call),
+        )
     return np.array([share[node] for node in range(network.nodes)])
 
 
@@ -117,9 +118,10 @@ def _harmonic(network: Network, call: Call) -> Computed:  # noqa: ARG001
 def _eigenvector(network: Network, call: Call) -> Computed:
     import networkx as nx
 
-    values = nx.eigenvector_centrality(
-        build(network), max_iter=10 * call["max_iterations"], tol=call["tolerance"] / 10
-    )
+    with converging("eigenvector"):
+        values = nx.eigenvector_centrality(
+            build(network), max_iter=10 * call["max_iterations"], tol=call["tolerance"] / 10
+        )
     return Computed(
         NodeScores({"eigenvector": unit_length([values[n] for n in range(network.nodes)])})
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atlas.analysis.outputs import Scalars
+from atlas.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from atlas.analysis.network import Network
@@ -84,3 +88,17 @@ def reached(network: Network) -> NDArray[np.int64]:
     _, component = connected_components(joined, directed=False)
     sizes: NDArray[np.int64] = np.bincount(component)[component]
     return sizes
+
+
+@contextmanager
+def converging(name: str) -> Iterator[None]:
+    """Raise what networkx raises of a power method that does not converge as a `UsageError`."""
+    import networkx as nx
+
+    try:
+        yield
+    except nx.PowerIterationFailedConvergence as error:
+        raise UsageError(
+            f"{name} on networkx: {error}.",
+            hint="Give larger max_iterations or tolerance, or take another engine.",
+        ) from error

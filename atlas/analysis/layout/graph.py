@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.backbones.igraphs import linked_nodes, seeded_igraph, to_igraph
+from atlas.analysis.igraphs import (
+    linked_nodes,
+    require_similarity,
+    seeded_igraph,
+    to_igraph,
+)
 from atlas.analysis.layout.square import unit_square
 from atlas.errors import UsageError
 
@@ -66,7 +71,8 @@ def graph_layout(
         raise UsageError(
             "A network without edges has no layout.", hint="Take a backbone that keeps more."
         )
-    graph = to_igraph(network)
+    require_similarity(network)
+    graph = to_igraph(network, linked=True)
     with seeded_igraph(seed):
         layout = _layout(graph, algorithm, min_dist=min_dist, seed=seed)
     return linked_nodes(network), unit_square(np.array(layout.coords))

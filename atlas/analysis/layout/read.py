@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atlas.analysis.firing import fires
 from atlas.errors import ArtifactError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from atlas.graph.reader import Reader, Row
 
-_FEATURES = """
-MATCH (f:Feature)-[:FROM_RUN]->(:Run {key: $run})
-WHERE NOT f.dead
+_FEATURES = f"""
+MATCH (f:Feature)-[:FROM_RUN]->(:Run {{key: $run}})
+WHERE {fires("f")}
 MATCH (f)-[:IN]->(s:Sae)
 RETURN f.key AS key, s.key AS sae, f.index AS index ORDER BY sae, index
 """

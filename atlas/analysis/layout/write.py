@@ -25,10 +25,10 @@ _BATCH = 5000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 _RUN = "MATCH (r:Run {key: $run}) RETURN count(r) AS n"
-# Also takes away what another run put on features that the two share: a map is whole or not there.
+# A map that is written also takes the place of what another run put on features that the two share.
 _CLEAR = """
 MATCH (f:Feature)-[:FROM_RUN]->(:Run {key: $run})
-WHERE f[$x] IS NOT NULL
+WHERE f[$x] IS NOT NULL AND ($others OR f[$owner] = $run)
 SET f += $nothing
 """
 _CLEAR_RECORD = "MATCH (a:AlgorithmRun {key: $key}) DETACH DELETE a"
@@ -122,7 +122,7 @@ def write_layout(
             raise NotFoundError(
                 f"The database has no run {run!r}.", hint="Load its build with `atlas load`."
             )
-        _clear(tx, run, name)
+        _clear(tx, run, name, others=True)
         found = 0
         for batch in _batches(rows):
             found += tx.run(_POINTS, rows=batch, run=run).single(strict=True)["n"]
@@ -141,6 +141,8 @@ def write_layout(
 def clear_layouts(driver: neo4j.Driver, run: str, *, database: str | None = None) -> list[str]:
     """Take away all maps of a run, each in one transaction; return their names.
 
+    What another run put on features that the two share stays.
+
     Raises
     ------
     DatabaseError
@@ -151,13 +153,15 @@ def clear_layouts(driver: neo4j.Driver, run: str, *, database: str | None = None
             lambda tx: [str(row["name"]) for row in tx.run(_LAYOUTS, run=run)]
         )
         for name in names:
-            session.execute_write(_clear, run, name)
+            session.execute_write(_clear, run, name, others=False)
     return names
 
 
-def _clear(tx: neo4j.ManagedTransaction, run: str, name: str) -> None:
-    properties = property_names(name)
-    tx.run(_CLEAR, run=run, x=properties[0], nothing=dict.fromkeys(properties)).consume()
+def _clear(tx: neo4j.ManagedTransaction, run: str, name: str, *, others: bool) -> None:
+    """Take a map away, and with `others` what other runs put in its place."""
+    x, y, owner = property_names(name)
+    nothing = dict.fromkeys((x, y, owner))
+    tx.run(_CLEAR, run=run, x=x, owner=owner, others=others, nothing=nothing).consume()
     tx.run(_CLEAR_RECORD, key=algorithm_key(run, name)).consume()
 
 

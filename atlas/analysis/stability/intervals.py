@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.analysis.engines.extras import extra
+from atlas.analysis.igraphs import linked_nodes, seeded_igraph, to_igraph
 from atlas.analysis.stability.folds import FoldCounts, backbone
-from atlas.analysis.stability.leiden import import_igraph, seeded, to_igraph
 from atlas.analysis.stability.resample import Purpose, bootstraps
 from atlas.analysis.stability.workers import workers
 from atlas.errors import UsageError
@@ -94,7 +95,7 @@ def rank_intervals(
         )
     if number < 1 or top_k < 1:
         raise UsageError("Rank intervals need a bootstrap and a top_k of 1 or more.")
-    import_igraph()
+    extra("igraph")
     ordered, order = counts.canonical()
     drawn = next(bootstraps(counts.folds, number, seed=seed, purpose=Purpose.INTERVAL))
     tasks = [(weight, top_k, tuple(measures), seed + at) for at, weight in enumerate(drawn)]
@@ -119,10 +120,9 @@ def _rank(
     network = backbone(counts, weight, top_k=top_k)
     scores = np.zeros((len(measures), counts.nodes))
     if network.edges:
-        graph, active = to_igraph(network)
-        graph.es["weight"] = network.weight
+        graph, active = to_igraph(network, linked=True), linked_nodes(network)
         sources = np.random.default_rng(seed).permutation(len(active))[:SOURCES].tolist()
-        with seeded(import_igraph(), seed):
+        with seeded_igraph(seed):
             for row, name in enumerate(measures):
                 scores[row, active] = _score(graph, name, sources)
     fallen = -np.stack([_rounded(row) for row in scores])

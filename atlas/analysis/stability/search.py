@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atlas.analysis.engines.extras import extra
 from atlas.analysis.stability.agreement import Agreement, compare
 from atlas.analysis.stability.consensus import consensus, recovery, together
-from atlas.analysis.stability.leiden import import_igraph
 from atlas.analysis.stability.resample import Draw, Purpose, Runs, bootstraps, join
 from atlas.analysis.stability.result import Consensus, Spread, Trial
 from atlas.analysis.stability.settings import STABLE, TARGET, Settings
@@ -64,7 +64,7 @@ def find_communities(
         whatever the order of nodes and edges.
     """
     began = time.monotonic()
-    import_igraph()
+    extra("igraph")
     settings = settings or Settings()
     report = reporter or SilentReporter()
     ordered, order = counts.canonical()

@@ -27,30 +27,48 @@ def linked_nodes(network: Network) -> NDArray[np.intp]:
     return np.unique(np.concatenate([network.source, network.target])).astype(np.intp)
 
 
-def to_igraph(network: Network) -> Any:
-    """Return an undirected network as an `igraph.Graph` with the edge attribute ``weight``.
-
-    Its vertices are the `linked_nodes`, its edges those of the network, in their order.
-
-    Parameters
-    ----------
-    network
-        Undirected, of weights above 0.
+def require_similarity(network: Network) -> None:
+    """Raise unless a network is undirected, of weights above 0.
 
     Raises
     ------
     UsageError
-        igraph is not installed, or the network is directed or has a weight that is not above 0.
+        It is directed or has a weight that is not above 0.
     """
-    igraph = extra("igraph")
     if network.directed or (network.weight <= 0).any():
         raise UsageError(
             "This takes an undirected network of weights above 0.",
             hint="Take the edges above 0, of relationships without direction.",
         )
-    vertices = linked_nodes(network)
-    ends = np.searchsorted(vertices, np.column_stack([network.source, network.target]))
-    return igraph.Graph(n=len(vertices), edges=ends, edge_attrs={"weight": network.weight})
+
+
+def to_igraph(network: Network, *, linked: bool = False) -> Any:
+    """Return a network as an `igraph.Graph` with the edge attribute ``weight``.
+
+    Parameters
+    ----------
+    network
+        The graph. Edges keep their order.
+    linked
+        Whether the vertices are the `linked_nodes` only, and not all nodes.
+
+    Raises
+    ------
+    UsageError
+        igraph is not installed.
+    """
+    igraph = extra("igraph")
+    ends: NDArray[np.integer] = np.column_stack([network.source, network.target])
+    nodes = network.nodes
+    if linked:
+        vertices = linked_nodes(network)
+        ends, nodes = np.searchsorted(vertices, ends), len(vertices)
+    return igraph.Graph(
+        n=nodes,
+        edges=ends,
+        directed=network.directed,
+        edge_attrs={"weight": network.weight.tolist()},
+    )
 
 
 @contextmanager
