@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ from atlas.analysis.backbones import (
     union_knn,
 )
 from atlas.analysis.backbones.compare import seeded_leiden
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.igraphs import linked_nodes, seeded_igraph, to_igraph
 from atlas.analysis.network import Network
 from atlas.errors import ArtifactError, UsageError
@@ -215,15 +214,19 @@ def test_a_comparison_names_its_rows_and_repeats_itself() -> None:
     assert rows[0].modularity == pytest.approx(nx.community.modularity(graph_of(network), parts))
 
 
-def test_threads_do_not_mix_up_their_seeds() -> None:
-    def drawn(seed: int) -> list[float]:
-        with seeded_igraph(seed):
-            igraph = extra("igraph")
-            return [edge for _ in range(20) for edge in igraph.Graph.Erdos_Renyi(9, p=0.5).degree()]
+def test_seeded_blocks_of_several_threads_wait_for_each_other() -> None:
+    entered = threading.Event()
 
-    alone = [drawn(seed) for seed in range(8)]
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(drawn, range(8))) == alone
+    def other() -> None:
+        with seeded_igraph(2):
+            entered.set()
+
+    with seeded_igraph(1):
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not entered.wait(0.2), "igraph has one generator for the whole process"
+    thread.join(10)
+    assert entered.is_set()
 
 
 def test_leidens_seed_leaves_other_random_numbers_alone() -> None:
