@@ -22,6 +22,12 @@ REBUILD = "Build it again with `atlas build`, or copy it again from where it was
 _RUN_KEYS = ("run_id", "name", "created", "model", "saes", "corpus", "files")
 
 
+def files_digest(files: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over names and checksums of files, from their records by name."""
+    lines = sorted(f"{name} {entry['sha256']}" for name, entry in files.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class BuildFolder:
     """A build on disk.
@@ -50,8 +56,7 @@ class BuildFolder:
     @property
     def digest(self) -> str:
         """SHA-256 over the names and checksums of the tables: equal builds have equal digests."""
-        lines = sorted(f"{name} {entry['sha256']}" for name, entry in self.run["files"].items())
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return files_digest(self.run["files"])
 
     def rows(self, table: str) -> int:
         """Return the number of rows of a table according to ``run.json``; 0 if it is absent."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from atlas.artifacts import file_sha256
 from atlas.errors import ArtifactError
 from atlas.schemas import ATTRIBUTION, file_name, schema
 from ingest.attribution.record import FORMAT
+from ingest.build_folder import files_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +46,7 @@ class AttributionFolder:
     @property
     def digest(self) -> str:
         """SHA-256 over the names and checksums of the tables: equal runs have equal digests."""
-        files = self.record["files"]
-        lines = sorted(f"{name} {entry['sha256']}" for name, entry in files.items())
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return files_digest(self.record["files"])
 
     def rows(self, table: str) -> int:
         """Return the number of rows of a table according to the record."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas.analysis.firing import fires
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,18 +27,17 @@ RETURN r.key AS key, r.model AS model, m.d_model AS d_model, r.corpus AS corpus,
 """
 # A feature that several runs have carries the numbers of the run loaded last. Whether it fires
 # in an earlier one is told by that run's relationships.
-_FEATURES = """
-MATCH (r:Run {key: $run})<-[:FROM_RUN]-(f:Feature)-[:IN]->(s:Sae)
+_FEATURES = f"""
+MATCH (r:Run {{key: $run}})<-[:FROM_RUN]-(f:Feature)-[:IN]->(s:Sae)
 WITH f, s, coalesce(f.run = r.key, false) AS own
-WHERE CASE WHEN own THEN NOT f.dead
-      ELSE EXISTS { (f)-[:FIRES_ON|FIRES_IN|CO_OCCURS {run: $run}]-() } END
+WHERE {fires("f")}
 RETURN f.key AS key, f.index AS index, s.key AS sae, s.hook AS hook, f.label AS label,
        CASE WHEN own THEN f.firing_rate END AS rate,
-       head(COLLECT {
-         MATCH (f)-[:MEMBER_OF]->(c:Community {run: $run})
+       head(COLLECT {{
+         MATCH (f)-[:MEMBER_OF]->(c:Community {{run: $run}})
          WHERE $partition IS NULL OR c.key STARTS WITH $run + '/' + $partition + '/'
          RETURN c.key ORDER BY c.key LIMIT 1
-       }) AS community
+       }}) AS community
 """
 _EDGES = """
 UNWIND $keys AS key
