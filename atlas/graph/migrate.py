@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import neo4j
 
 DISTRIBUTION = "sae-feature-atlas"
+_AWAIT_SECONDS = 600
 
 # Comments, quoted text and quoted names are kept whole, so that a semicolon in one ends nothing.
 _PIECES = re.compile(
@@ -36,6 +37,10 @@ _PIECES = re.compile(
 _BOOTSTRAP = (
     "CREATE CONSTRAINT migration_name IF NOT EXISTS FOR (n:Migration) REQUIRE n.name IS UNIQUE",
     "CREATE CONSTRAINT migration_lock IF NOT EXISTS FOR (n:MigrationLock) REQUIRE n.name IS UNIQUE",
+)
+_RECORDED = "MATCH (m:Migration) RETURN m.name AS name, m.sha256 AS sha256"
+_NOT_ONLINE = (
+    "SHOW INDEXES YIELD name, state WHERE state <> 'ONLINE' RETURN name, state ORDER BY name"
 )
 
 
@@ -97,8 +102,10 @@ def migrate(
 ) -> list[str]:
     """Apply the migrations that the database lacks, in order, and record each.
 
-    Several processes may call this at once: a lock in the database lets one work and the others
-    wait and find nothing left to do. An interrupted migration is run again by the next call.
+    A migration is recorded when its indexes are online, so nobody who finds it recorded asks an
+    index that is still being filled. Several processes may call this at once: a lock in the
+    database lets one work and the others wait and find nothing left to do. An interrupted
+    migration is run again by the next call.
 
     Parameters
     ----------
@@ -120,7 +127,7 @@ def migrate(
     ------
     DatabaseError
         An applied migration has another text now, or the database has migrations that this
-        version does not know, or a statement failed.
+        version does not know, or a statement failed, or an index does not come online.
     """
     plan = list(migrations() if known is None else known)
     reporter = reporter or SilentReporter()
@@ -133,8 +140,45 @@ def migrate(
             for migration in todo:
                 reporter.note(f"schema: applying {migration.name}")
                 _run_each(driver, database, statements(migration.text))
+                await_indexes(driver, database)
                 _record(driver, database, migration)
     return [migration.name for migration in todo]
+
+
+def await_indexes(
+    driver: neo4j.Driver, database: str | None = None, *, seconds: int = _AWAIT_SECONDS
+) -> None:
+    """Wait until all indexes of the database are online; returns at once if they are.
+
+    Parameters
+    ----------
+    driver, database
+        Where.
+    seconds
+        How long to wait at most.
+
+    Raises
+    ------
+    DatabaseError
+        An index could not be built, or is not built in time; the message names it.
+    """
+    from neo4j.exceptions import ClientError
+
+    try:
+        _read(driver, database, "CALL db.awaitIndexes($seconds)", seconds=seconds)
+    except ClientError as error:
+        late = _read(driver, database, _NOT_ONLINE)
+        if not late:
+            raise
+        names = ", ".join(f"{row['name']} ({row['state']})" for row in late)
+        failed = [row["name"] for row in late if row["state"] == "FAILED"]
+        raise DatabaseError(
+            f"Indexes of the database are not online: {names}.",
+            hint=f"See the server's log for the reason, drop {', '.join(failed)} with DROP INDEX,"
+            " and run the same command again."
+            if failed
+            else f"They were waited for {seconds} seconds; run the same command again in a while.",
+        ) from error
 
 
 def pending(
@@ -172,9 +216,14 @@ def check(applied: dict[str, str], known: Sequence[Migration]) -> None:
 
 
 def _applied(driver: neo4j.Driver, database: str | None) -> dict[str, str]:
-    def work(tx: neo4j.ManagedTransaction) -> dict[str, str]:
-        rows = tx.run("MATCH (m:Migration) RETURN m.name AS name, m.sha256 AS sha256")
-        return {row["name"]: row["sha256"] for row in rows}
+    return {row["name"]: row["sha256"] for row in _read(driver, database, _RECORDED)}
+
+
+def _read(
+    driver: neo4j.Driver, database: str | None, text: str, **parameters: object
+) -> list[neo4j.Record]:
+    def work(tx: neo4j.ManagedTransaction) -> list[neo4j.Record]:
+        return list(tx.run(text, parameters))
 
     with open_session(driver, database) as session:
         return session.execute_read(work)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
+import shutil
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,10 @@ from atlas.errors import ArtifactError, CorpusError, RecipeError
 from atlas.recipe import load_build_recipe
 from ingest.pipeline import build
 from tests import tiny
+
+# Builds to be killed are forked from a process that has read the libraries once for all of them.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["atlas.build", "ingest.pipeline", "sae_lens", "transformer_lens"])
 
 RECIPE = """
 name = "tiny"
@@ -123,8 +126,6 @@ def test_the_same_command_again_does_nothing(built, inputs):
 
 
 def test_a_damaged_shard_is_named_and_alone_made_anew(built, inputs, tmp_path):
-    import shutil
-
     home, result = built
     copy = tmp_path / "home"
     shutil.copytree(home, copy)
@@ -159,23 +160,26 @@ def test_no_text_and_no_recipe_are_clear_errors(inputs, tmp_path):
         build_atlas("nowhere", home=tmp_path)
 
 
-def start(inputs: Path, home: Path, *extra: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "atlas.cli", "build", str(inputs / "r.toml"), *extra]
-    environment = {**os.environ, "ATLAS_HOME": str(home)}
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+def start(inputs: Path, home: Path, *, load: bool = True) -> BaseProcess:
+    """Start the build in a process of its own."""
+    process = PROCESSES.Process(
+        target=build_atlas, args=(inputs / "r.toml",), kwargs={"home": home, "load": load}
     )
+    process.start()
+    return process
 
 
-def kill_when(process: subprocess.Popen[bytes], ready) -> None:
-    """Kill the build with SIGKILL as soon as `ready()` holds."""
+def kill_when(process: BaseProcess, ready, *, also=()) -> None:
+    """Kill the build, and before it other processes, with SIGKILL as soon as `ready()` holds."""
     deadline = time.monotonic() + 240
     while not ready():
-        assert process.poll() is None, "the build ended before it could be killed"
+        assert process.is_alive(), "the build ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    for other in also:
+        other.kill()
+    process.kill()
+    process.join()
 
 
 def test_a_build_killed_while_coding_and_while_writing_tables_gives_the_same_files(
@@ -184,11 +188,11 @@ def test_a_build_killed_while_coding_and_while_writing_tables_gives_the_same_fil
     _, undisturbed = built
     folder = tmp_path / "builds" / undisturbed.run_id
     kill_when(
-        start(inputs, tmp_path, "--no-load"),
+        start(inputs, tmp_path, load=False),
         lambda: len(list(folder.glob("codes/*/*.json"))) >= 3,
     )
     assert not (folder / "run.json").exists()
-    kill_when(start(inputs, tmp_path, "--no-load"), lambda: any(folder.glob("*.parquet*")))
+    kill_when(start(inputs, tmp_path, load=False), lambda: any(folder.glob("*.parquet*")))
     assert not (folder / "run.json").exists()
     result = build(load_build_recipe(inputs / "r.toml"), home=tmp_path)
     assert files(result.folder) == files(undisturbed.folder)
@@ -196,9 +200,12 @@ def test_a_build_killed_while_coding_and_while_writing_tables_gives_the_same_fil
 
 @pytest.mark.db
 def test_a_build_killed_anywhere_gives_the_graph_of_an_undisturbed_one(
-    inputs, built, server, clean_driver, tmp_path_factory
+    inputs, built, server, clean_driver
 ):
-    """Kill the build while it loads and while it analyses, and the database while it loads."""
+    """Kill the build while it loads, then the database with it, then while it analyses.
+
+    Each goes on where the one before was stopped.
+    """
     from ingest.verify import graph_checksum
     from tests.integration.conftest import empty
 
@@ -206,38 +213,36 @@ def test_a_build_killed_anywhere_gives_the_graph_of_an_undisturbed_one(
     database = server.connection().database
     home = server.home
     recipe = inputs / "r.toml"
+    tables = home / "builds" / undisturbed.run_id
+    shutil.copytree(undisturbed.folder, tables, dirs_exist_ok=True)
     summary = build_atlas(recipe, home=home)
     expected = graph_checksum(clean_driver, database)
     assert summary["features"] == 64
-    assert files(Path(summary["folder"])) == files(undisturbed.folder)
-    assert graph_checksum(clean_driver, database) == expected
+    assert summary["tables_reused"]
     build_atlas(recipe, home=home)
     assert graph_checksum(clean_driver, database) == expected, "a second build changed the graph"
 
-    def holds(query: str):
-        def look() -> bool:
-            records, _, _ = clean_driver.execute_query(query, database_=database)
-            return bool(records[0][0])
+    def number(query: str) -> int:
+        records, _, _ = clean_driver.execute_query(query, database_=database)
+        return records[0][0] if records else 0
 
-        return look
-
-    points = [
-        holds("MATCH (f:Feature) RETURN count(f) > 0"),
-        holds("MATCH ()-[r:CO_OCCURS]->() RETURN count(r) > 0"),
-        holds("MATCH (f:Feature) WHERE f.pagerank IS NOT NULL RETURN count(f) > 0"),
-    ]
-    for ready in points:
-        empty(clean_driver)
-        kill_when(start(inputs, home), ready)
-        build_atlas(recipe, home=home)
-        assert graph_checksum(clean_driver, database) == expected
-
+    loaded = "MATCH (r:Run) RETURN coalesce(r.loading_rows, 0)"
+    complete = "MATCH (r:Run {state: 'loaded'}) RETURN count(r)"
+    ranked = "MATCH (f:Feature) WHERE f.pagerank IS NOT NULL RETURN count(f)"
     empty(clean_driver)
-    process = start(inputs, home)
-    while not points[0]():
-        time.sleep(0.002)
-    os.kill(server.status().pid, signal.SIGKILL)
-    process.wait(timeout=120)
+    kill_when(start(inputs, home), lambda: number(loaded) > 0)
+    before = number(loaded)
+    assert before < table_rows(tables)
+    kill_when(start(inputs, home), lambda: number(loaded) > before, also=[server.process()])
     server.ensure_running()
+    assert before < number(loaded) < table_rows(tables)
+    # An analysis is written all at once: nothing is there of one that was stopped.
+    kill_when(start(inputs, home), lambda: number(complete) == 1)
+    assert number(ranked) == 0
     build_atlas(recipe, home=home)
     assert graph_checksum(clean_driver, database) == expected
+
+
+def table_rows(folder: Path) -> int:
+    """Return the rows of all tables of a build."""
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))

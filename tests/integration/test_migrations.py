@@ -86,6 +86,19 @@ def test_a_failing_one_is_not_recorded_and_can_be_repaired(clean_driver: Driver)
     assert DriverReader(clean_driver).read(COUNT)[0]["n"] == 1
 
 
+def test_an_index_that_cannot_be_built_is_named_and_its_migration_not_recorded(
+    clean_driver: Driver,
+) -> None:
+    plan = [Migration("0001_a", "CREATE INDEX counters IF NOT EXISTS FOR (n:Counter) ON (n.text)")]
+    clean_driver.execute_query("CREATE (:Counter {text: $text})", text="x" * 100_000)  # too long
+    with pytest.raises(DatabaseError, match=r"counters \(FAILED\).*DROP INDEX"):
+        migrate(clean_driver, known=plan)
+    assert DriverReader(clean_driver).read(RECORDED) == []
+    clean_driver.execute_query("DROP INDEX counters")
+    clean_driver.execute_query("MATCH (n:Counter) SET n.text = 'x'")
+    assert migrate(clean_driver, known=plan) == ["0001_a"]
+
+
 def test_changed_and_unknown_ones_are_errors(clean_driver: Driver) -> None:
     migrate(clean_driver, known=[Migration("0001_a", "RETURN 1")])
     with pytest.raises(DatabaseError, match="another text"):

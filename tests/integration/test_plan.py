@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from atlas.artifacts import concatenate, read_shard
+from atlas.cli import app
 from atlas.errors import ArtifactError
 from atlas.progress import SilentReporter
 from atlas.recipe import load_build_recipe
@@ -181,35 +180,32 @@ def test_a_quick_plan_needs_the_preflight_alone_and_errs_on_the_safe_side(inputs
         check_fits(quick_plan(inputs, figures, folder=built.folder, machine=tight))
 
 
-def run(inputs, home, *words):
-    model = inputs.recipe.model.name
-    recipe = model.removesuffix("/model") + "/" + words[0]
-    return subprocess.run(
-        [sys.executable, "-m", "atlas.cli", "plan", recipe, *words[1:]],
-        env={**os.environ, "ATLAS_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture
+def run(inputs, tmp_path, monkeypatch):
+    """Run the command on a recipe beside the model, in an empty home."""
+    monkeypatch.setenv("ATLAS_HOME", str(tmp_path))
+    monkeypatch.delenv("NEO4J_URI", raising=False)
+    root = Path(inputs.recipe.model.name).parent
+    return lambda recipe, *options: CliRunner().invoke(app, ["plan", str(root / recipe), *options])
 
 
-def test_the_command_says_that_it_fits(inputs, plan, tmp_path):
-    done = run(inputs, tmp_path, "r.toml", "--json")
-    assert done.returncode == 0, done.stderr
+def test_the_command_says_that_it_fits(run, plan, tmp_path):
+    done = run("r.toml", "--json")
+    assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert said["fits"]
     # A busy machine reads less than all of the text in the time that a plan may take.
-    assert said["tested_pairs"] == pytest.approx(plan.tested, rel=0.05)
+    assert said["tested_pairs"] == pytest.approx(plan.tested, rel=0.1)
     assert said["disk"]["peak_bytes"] >= plan.code_bytes
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_says_what_does_not_fit(inputs, tmp_path):
+def test_the_command_says_what_does_not_fit(run, inputs):
     root = Path(inputs.recipe.model.name).parent
     (root / "huge.toml").write_text(RECIPE.replace("folds = 4", "folds = 1000000000"))
-    done = run(inputs, tmp_path, "huge.toml")
-    assert done.returncode == 1, done.stderr
-    assert "tested pairs" in done.stdout
-    assert "The largest part is sums by folds" in " ".join(done.stdout.split())
-    assert "Set edges.folds to about" in " ".join(done.stdout.split())
+    done = run("huge.toml")
+    assert done.exit_code == 1, done.output
+    said = " ".join(done.stdout.split())
+    assert "tested pairs" in said
+    assert "The largest part is sums by folds" in said
+    assert "Set edges.folds to about" in said

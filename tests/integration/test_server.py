@@ -20,6 +20,7 @@ from neo4j.exceptions import DriverError
 from atlas.doctor import examine
 from atlas.errors import DatabaseError, ServerError
 from atlas.graph import jars
+from atlas.graph import server as managed
 from atlas.graph.configure import read_password, read_settings
 from atlas.graph.connection import ConnectionSettings, connect, resolve_connection
 from atlas.graph.java import find_java
@@ -48,10 +49,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedServer]:
 
     Its home has a space and a letter beyond ASCII, as homes of users do.
     """
-    managed = ManagedServer(tmp_path_factory.mktemp("other") / "Ada's átlas home")
-    managed.start(memory="1g")
-    yield managed
-    managed.stop()
+    smaller = ManagedServer(tmp_path_factory.mktemp("other") / "Ada's átlas home")
+    smaller.start(memory="1g")
+    yield smaller
+    smaller.stop()
 
 
 @pytest.fixture
@@ -156,6 +157,18 @@ def test_two_homes_run_at_once_and_hold_their_own(
         connect(dataclasses.replace(second, password=first.password))
 
 
+def test_reset_deletes_the_data_and_starts_again(running: ManagedServer) -> None:
+    before = running.connection()
+    with connect(before) as driver:
+        driver.execute_query("MERGE (:Gone)")
+    assert running.reset() is True
+    assert running.status().state == "running"
+    assert running.connection() == before
+    with connect(before) as driver:
+        found, _, _ = driver.execute_query("MATCH (n) RETURN count(n) AS n")
+    assert found[0]["n"] == 0
+
+
 def test_stop_and_start_keep_data_ports_and_password(running: ManagedServer) -> None:
     before = running.connection()
     with connect(before) as driver:
@@ -174,7 +187,9 @@ def test_stop_and_start_keep_data_ports_and_password(running: ManagedServer) -> 
     assert [record["value"] for record in found] == [42]
 
 
-def test_killed_while_writing_it_loses_nothing_acknowledged(running: ManagedServer) -> None:
+def test_killed_while_writing_it_loses_nothing_acknowledged_and_starts_at_another_port(
+    running: ManagedServer,
+) -> None:
     settings = running.connection()
     with connect(settings) as driver:
         driver.execute_query("MATCH (n:Written) DETACH DELETE n")
@@ -206,13 +221,58 @@ def test_killed_while_writing_it_loses_nothing_acknowledged(running: ManagedServ
     assert status.state == "stopped"
     assert f"process {process.pid}) ended without being stopped" in (status.problem or "")
 
-    running.start()
+    before = read_settings(running.folder)
+    started = running.start(bolt_port=0)
+    after = read_settings(running.folder)
+    assert before is not None
+    assert after is not None
+    assert after.bolt_port not in (before.bolt_port, before.http_port)
+    assert after.http_port == before.http_port
+    assert started.bolt == after.bolt
     with connect(running.connection()) as driver:
         found, _, _ = driver.execute_query("MATCH (n:Written) RETURN n.number AS n ORDER BY n")
     numbers = [record["n"] for record in found]
     # The write in flight may have been stored without its acknowledgement; no more than that.
     assert numbers[: len(acknowledged)] == acknowledged
     assert len(numbers) - len(acknowledged) in (0, 1)
+
+
+def test_password_changed_by_hand_is_told(
+    running: ManagedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managed, "_PATIENCE_SECONDS", 1.0)
+    settings = running.connection()
+    with connect(settings) as driver:
+        driver.execute_query(
+            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
+            old=settings.password,
+            new="another password",
+            database_="system",
+        )
+    with pytest.raises(ServerError, match="runs, but cannot be used"):
+        running.start()
+    status = running.status()
+    assert "refuses" in (status.problem or "")
+    with connect_once_let(dataclasses.replace(settings, password="another password")) as driver:
+        driver.execute_query(
+            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
+            old="another password",
+            new=settings.password,
+            database_="system",
+        )
+    assert running.status().state == "running"
+
+
+def connect_once_let(settings: ConnectionSettings) -> Driver:
+    """Connect, waiting while the server refuses its user after several wrong passwords."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return connect(settings)
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(6)
 
 
 def test_taken_port_is_told(stopped: ManagedServer) -> None:
@@ -257,63 +317,3 @@ def test_java_that_ends_at_once_shows_what_it_printed(
         stopped.start()
     assert "NoSuchOption" in str(caught.value)
     assert stopped.status().state == "stopped"
-
-
-def test_another_port_can_be_chosen(stopped: ManagedServer) -> None:
-    before = read_settings(stopped.folder)
-    status = stopped.start(bolt_port=0)
-    after = read_settings(stopped.folder)
-    assert before is not None
-    assert after is not None
-    assert after.bolt_port not in (before.bolt_port, before.http_port)
-    assert after.http_port == before.http_port
-    assert status.bolt == after.bolt
-    with connect(stopped.connection()) as driver:
-        driver.verify_connectivity()
-
-
-def test_reset_deletes_the_data_and_starts_again(running: ManagedServer) -> None:
-    before = running.connection()
-    with connect(before) as driver:
-        driver.execute_query("MERGE (:Gone)")
-    assert running.reset() is True
-    assert running.status().state == "running"
-    assert running.connection() == before
-    with connect(before) as driver:
-        found, _, _ = driver.execute_query("MATCH (n) RETURN count(n) AS n")
-    assert found[0]["n"] == 0
-
-
-def test_password_changed_by_hand_is_told(running: ManagedServer) -> None:
-    settings = running.connection()
-    with connect(settings) as driver:
-        driver.execute_query(
-            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
-            old=settings.password,
-            new="another password",
-            database_="system",
-        )
-    with pytest.raises(ServerError, match="runs, but cannot be used"):
-        running.start()
-    status = running.status()
-    assert "refuses" in (status.problem or "")
-    with connect_once_let(dataclasses.replace(settings, password="another password")) as driver:
-        driver.execute_query(
-            "ALTER CURRENT USER SET PASSWORD FROM $old TO $new",
-            old="another password",
-            new=settings.password,
-            database_="system",
-        )
-    assert running.status().state == "running"
-
-
-def connect_once_let(settings: ConnectionSettings) -> Driver:
-    """Connect, waiting while the server refuses its user after several wrong passwords."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return connect(settings)
-        except DatabaseError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(6)
