@@ -58,3 +58,7 @@ class ServerError(AtlasError):
 
 class NotFoundError(UsageError):
     """A name (feature, run, query, model) that the atlas does not know."""
+
+
+class BudgetError(UsageError):
+    """A query took more seconds, rows or memory than it was allowed; nothing was changed."""

@@ -33,3 +33,12 @@ def escape(text: str) -> str:
     return " ".join(
         word.lower() if word in _OPERATORS else _SPECIAL.sub(r"\\\1", word) for word in words
     )
+
+
+def fuzzy(text: str) -> str:
+    """Return a Lucene query for words like those of `text`: misspelt, or the beginning of others.
+
+    Empty where `text` has no letters or digits.
+    """
+    words = re.findall(r"\w+", text.casefold())[:MAX_WORDS]
+    return " ".join(f"{word}~ {word}*" for word in words)

@@ -6,14 +6,14 @@ import logging
 import os
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atlas.errors import DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from neo4j import Driver
+    from neo4j import AsyncDriver, Driver
 
 _SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _CONNECT_SECONDS = 15.0
@@ -113,17 +113,7 @@ def connect(settings: ConnectionSettings) -> Driver:
 
     from atlas.graph.sessions import open_session
 
-    # Else the driver's warnings reach stderr wherever an application has no logging of its own.
-    logging.getLogger("neo4j").addHandler(_SILENCE)
-    driver = GraphDatabase.driver(
-        settings.uri,
-        auth=(settings.username, settings.password),
-        connection_timeout=_CONNECT_SECONDS,
-        connection_acquisition_timeout=4 * _CONNECT_SECONDS,
-        max_transaction_retry_time=RETRY_SECONDS,
-        liveness_check_timeout=_IDLE_SECONDS,
-        user_agent=user_agent(),
-    )
+    driver = GraphDatabase.driver(settings.uri, **_options(settings))
     try:
         # A single attempt: where nobody answers, that is to be said at once.
         with open_session(driver, settings.database, read_only=True) as session:
@@ -135,6 +125,37 @@ def connect(settings: ConnectionSettings) -> Driver:
         driver.close()
         raise
     return driver
+
+
+async def connect_async(settings: ConnectionSettings) -> AsyncDriver:
+    """Return an async driver for `settings` that has answered a query; see `connect`."""
+    from neo4j import AsyncGraphDatabase
+    from neo4j.exceptions import DriverError, Neo4jError
+
+    driver = AsyncGraphDatabase.driver(settings.uri, **_options(settings))
+    try:
+        async with driver.session(database=settings.database) as session:
+            await (await session.run("RETURN 1")).consume()
+    except (DriverError, Neo4jError, OSError, ValueError) as error:
+        await driver.close()
+        raise _explain(error, settings) from error
+    except BaseException:
+        await driver.close()
+        raise
+    return driver
+
+
+def _options(settings: ConnectionSettings) -> dict[str, Any]:
+    # Else the driver's warnings reach stderr wherever an application has no logging of its own.
+    logging.getLogger("neo4j").addHandler(_SILENCE)
+    return {
+        "auth": (settings.username, settings.password),
+        "connection_timeout": _CONNECT_SECONDS,
+        "connection_acquisition_timeout": 4 * _CONNECT_SECONDS,
+        "max_transaction_retry_time": RETRY_SECONDS,
+        "liveness_check_timeout": _IDLE_SECONDS,
+        "user_agent": user_agent(),
+    }
 
 
 def user_agent() -> str:
@@ -205,7 +226,8 @@ def _explain_transport(error: Exception, where: str) -> DatabaseError:
             f"The port of {where} is one for web browsers.",
             hint="Use the port of Bolt, 7687 at most servers.",
         )
-    if encrypted and "SSL" in text:
+    # The async driver is told of a reset connection only, and calls it a security error.
+    if encrypted and ("SSL" in text or "establish encrypted connection" in text):
         return DatabaseError(
             f"{where} does not speak TLS, which its address asks for.",
             hint="Write bolt:// or neo4j:// without +s, or turn TLS on at the server.",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from atlas.errors import AtlasError, DatabaseError, UsageError
+from atlas.errors import AtlasError, BudgetError, DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,19 @@ _CALLERS_FAULT = (
     "Neo.ClientError.Procedure.ProcedureNotFound",
 )
 _READ_ONLY = "Neo.ClientError.Statement.AccessMode"
+_NO_INDEX = re.compile(r"no such (?:fulltext|vector) schema index: (\w+)")
+# What the server says of a transaction that it ended because of a limit, by part of the code.
+_BUDGET = {
+    "TransactionTimedOut": ("it took longer than it may", "raise the time-out"),
+    "MemoryPoolOutOfMemory": (
+        "the server has no memory left for it",
+        "raise its db.memory.transaction.max",
+    ),
+    "TransactionOutOfMemory": (
+        "it took more of the server's memory than it may",
+        "raise its db.memory.transaction.max",
+    ),
+}
 # What a member of a cluster answers that cannot do what it is asked, by part of the code.
 _CLUSTER = {
     "Cluster.NotALeader": (
@@ -64,6 +78,18 @@ def translate(error: Exception, what: str) -> AtlasError:
         )
     if code in _CALLERS_FAULT:
         return UsageError(f"{what}: {first_line(error)}", hint="Correct the statement.")
+    lacks = _NO_INDEX.search(first_line(error))
+    if lacks:
+        return DatabaseError(
+            f"{what}: the database has no index {lacks[1]}; its schema is older than this atlas.",
+            hint="`atlas verify --repair` brings it up to date.",
+        )
+    over = next((found for part, found in _BUDGET.items() if part in code), None)
+    if over:
+        return BudgetError(
+            f"{what}: {over[0]} ({first_line(error)}).",
+            hint=f"Ask for less (a limit, fewer hops), or {over[1]}.",
+        )
     if isinstance(error, Neo4jError | DriverError):
         return _database_error(error, code, what)
     raise error
@@ -106,6 +132,8 @@ def database_errors(what: str) -> Iterator[None]:
     ------
     UsageError
         The statement is wrong, or writes on a connection that reads.
+    BudgetError
+        The server ended the transaction for its time or memory.
     DatabaseError
         Everything else that the driver or the server reports.
     """

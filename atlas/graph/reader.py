@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from atlas.graph.failures import database_errors
+from atlas.graph.budget import Budget, Meter
+from atlas.graph.failures import database_errors, translate
+from atlas.graph.guard import check_plan
 from atlas.graph.sessions import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import neo4j
 
 Row = dict[str, Any]
 """One row of a result: column -> plain value (JSON types; temporal values as ISO-8601 text)."""
 
+NO_LIMIT = Budget()
+REMEMBERED = 1000
+"""Most statements that a reader knows to only read."""
+
 
 class Reader(Protocol):
-    """Runs a read query. The first argument of every function of `queries`."""
+    """Runs a read query. The first argument of the functions that only read."""
 
     def read(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
@@ -28,7 +34,8 @@ class Reader(Protocol):
 class DriverReader:
     """A `Reader` over a driver of the package `neo4j`.
 
-    The server itself refuses writes: sessions are opened in read mode.
+    The server itself refuses writes: sessions are opened in read mode. May be used by several
+    threads at once: each read has a session of its own.
 
     Parameters
     ----------
@@ -36,11 +43,17 @@ class DriverReader:
         An open driver; the caller closes it.
     database
         Name of the database; None is the server's default.
+    budget
+        What a query may cost.
     """
 
-    def __init__(self, driver: neo4j.Driver, database: str | None = None) -> None:
+    def __init__(
+        self, driver: neo4j.Driver, database: str | None = None, *, budget: Budget = NO_LIMIT
+    ) -> None:
         self.driver = driver
         self.database = database
+        self.budget = budget
+        self._checked: set[str] = set()
 
     def read(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
@@ -65,23 +78,133 @@ class DriverReader:
         ------
         UsageError
             The statement is wrong or writes.
+        BudgetError
+            It takes more than the budget.
         DatabaseError
             The server cannot be reached or failed.
         """
+        rows: list[Row] = self._run(text, parameters, what=what, collect=self._rows(what))
+        return rows
 
-        def work(tx: neo4j.ManagedTransaction) -> list[Row]:
-            result = tx.run(text, dict(parameters or {}))
+    def _rows(self, what: str) -> Callable[[neo4j.Result], list[Row]]:
+        budget = self.budget
+
+        def collect(result: neo4j.Result) -> list[Row]:
             keys = result.keys()
-            return [
-                {key: plain(value) for key, value in zip(keys, record.values(), strict=True)}
-                for record in result
-            ]
+            if budget.rows is None and budget.mib is None:
+                return [as_row(keys, record.values()) for record in result]
+            meter = Meter(budget, what)
+            rows = []
+            for count, record in enumerate(result, start=1):
+                rows.append(as_row(keys, record.values()))
+                meter.check(count, rows[-1])
+            return rows
+
+        return collect
+
+    def _run(
+        self,
+        text: str,
+        parameters: Mapping[str, Any] | None,
+        *,
+        what: str,
+        collect: Callable[[neo4j.Result], Any],
+    ) -> Any:
+        from neo4j import unit_of_work
+        from neo4j.exceptions import Neo4jError
+
+        @unit_of_work(timeout=self.budget.seconds)
+        def work(tx: neo4j.ManagedTransaction) -> Any:
+            try:
+                return collect(tx.run(text, dict(parameters or {})))
+            except Neo4jError as error:
+                if "OutOfMemory" in (error.code or ""):
+                    # The server calls this transient; trying again would only fill it again.
+                    raise translate(error, what) from error
+                raise
 
         with (
             database_errors(what),
             open_session(self.driver, self.database, read_only=True) as session,
         ):
             return session.execute_read(work)
+
+    def check(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> None:
+        """Raise `UsageError` unless a statement only reads, calls included; nothing is run.
+
+        For statements that are not the atlas's own; see `atlas.graph.guard`. What was found to
+        read is not asked again.
+        """
+        if text not in self._checked:
+            found = self._run(f"EXPLAIN {text}", parameters, what=what, collect=_summary)
+            check_plan(found.query_type, found.plan, what)
+            if len(self._checked) >= REMEMBERED:
+                self._checked.clear()
+            self._checked.add(text)
+
+    def columns(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> dict[str, list[Any]]:
+        """Return the result by column, for a large one; raises as `read` does.
+
+        Values are as the driver gives them, so the statement should return no nodes.
+
+        Returns
+        -------
+        dict
+            Column -> its values, in the order of the rows.
+        """
+        most = self.budget.rows
+
+        def collect(result: neo4j.Result) -> dict[str, list[Any]]:
+            keys = result.keys()
+            rows = []
+            for count, record in enumerate(result, start=1):
+                if most is not None and count > most:
+                    Meter(self.budget, what).check(count, {})
+                rows.append(record.values())
+            by_column = list(zip(*rows, strict=True)) or [()] * len(keys)
+            return {key: list(values) for key, values in zip(keys, by_column, strict=True)}
+
+        found: dict[str, list[Any]] = self._run(text, parameters, what=what, collect=collect)
+        return found
+
+    def stream(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> Iterator[Row]:
+        """Yield the rows as they arrive; no more than a batch of them is in memory.
+
+        The transaction lasts until the last row was taken or the iterator is closed. It cannot be
+        repeated: where the server fails on the way, the error comes after the rows before it.
+
+        Raises
+        ------
+        UsageError, BudgetError, DatabaseError
+            As for `read`, at the first row or on the way.
+        """
+        meter = Meter(self.budget, what)
+        with (
+            database_errors(what),
+            open_session(self.driver, self.database, read_only=True) as session,
+            session.begin_transaction(timeout=self.budget.seconds) as tx,
+        ):
+            result = tx.run(text, dict(parameters or {}))
+            keys = result.keys()
+            for count, record in enumerate(result, start=1):
+                row = as_row(keys, record.values())
+                meter.check(count, row)
+                yield row
+
+
+def _summary(result: neo4j.Result) -> neo4j.ResultSummary:
+    return result.consume()
+
+
+def as_row(keys: tuple[str, ...] | list[str], values: list[Any]) -> Row:
+    """Return one row from a record's columns and values."""
+    return {key: plain(value) for key, value in zip(keys, values, strict=True)}
 
 
 def plain(value: Any) -> Any:

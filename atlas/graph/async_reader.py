@@ -1,0 +1,106 @@
+"""The reader of `atlas.graph.reader` over the driver's async interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from atlas.graph.budget import Budget, Meter
+from atlas.graph.failures import database_errors, translate
+from atlas.graph.guard import check_plan
+from atlas.graph.reader import NO_LIMIT, REMEMBERED, Row, as_row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    import neo4j
+
+
+class AsyncReader:
+    """Runs read-only Cypher without blocking the event loop.
+
+    Parameters
+    ----------
+    driver
+        An open async driver; the caller closes it.
+    database
+        Name of the database; None is the server's default.
+    budget
+        What a query may cost.
+    """
+
+    def __init__(
+        self, driver: neo4j.AsyncDriver, database: str | None = None, *, budget: Budget = NO_LIMIT
+    ) -> None:
+        self.driver = driver
+        self.database = database
+        self.budget = budget
+        self._checked: set[str] = set()
+
+    async def read(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> list[Row]:
+        """Return all rows of a statement; see `atlas.graph.reader.DriverReader.read`."""
+        from neo4j import unit_of_work
+        from neo4j.exceptions import Neo4jError
+
+        @unit_of_work(timeout=self.budget.seconds)
+        async def work(tx: neo4j.AsyncManagedTransaction) -> list[Row]:
+            meter = Meter(self.budget, what)
+            rows: list[Row] = []
+            try:
+                result = await tx.run(text, dict(parameters or {}))
+                keys = result.keys()
+                async for record in result:
+                    rows.append(as_row(keys, record.values()))
+                    meter.check(len(rows), rows[-1])
+            except Neo4jError as error:
+                if "OutOfMemory" in (error.code or ""):
+                    raise translate(error, what) from error
+                raise
+            return rows
+
+        with database_errors(what):
+            async with self._session() as session:
+                return await session.execute_read(work)
+
+    async def stream(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> AsyncIterator[Row]:
+        """Yield the rows as they arrive; see `atlas.graph.reader.DriverReader.stream`."""
+        meter = Meter(self.budget, what)
+        count = 0
+        with database_errors(what):
+            async with self._session() as session:
+                tx = await session.begin_transaction(timeout=self.budget.seconds)
+                async with tx:
+                    result = await tx.run(text, dict(parameters or {}))
+                    keys = result.keys()
+                    async for record in result:
+                        count += 1
+                        row = as_row(keys, record.values())
+                        meter.check(count, row)
+                        yield row
+
+    async def check(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> None:
+        """Raise `UsageError` unless a statement only reads; see `DriverReader.check`."""
+        if text not in self._checked:
+            with database_errors(what):
+                async with self._session() as session:
+                    result = await session.run(f"EXPLAIN {text}", dict(parameters or {}))
+                    found = await result.consume()
+            check_plan(found.query_type, found.plan, what)
+            if len(self._checked) >= REMEMBERED:
+                self._checked.clear()
+            self._checked.add(text)
+
+    def _session(self) -> neo4j.AsyncSession:
+        from neo4j import READ_ACCESS, NotificationMinimumSeverity
+
+        return self.driver.session(
+            database=self.database,
+            default_access_mode=READ_ACCESS,
+            notifications_min_severity=NotificationMinimumSeverity.OFF,
+            bookmark_manager=self.driver.execute_query_bookmark_manager,
+        )
