@@ -11,7 +11,7 @@ from scipy import sparse
 
 from atlas.artifacts import write_table
 from atlas.schemas import schema
-from ingest.concepts import MIN_DOCUMENTS
+from ingest.concepts import LABEL_KINDS, MIN_DOCUMENTS
 from ingest.rank_test import length_strata, rank_tests, upper_p
 from ingest.significance import benjamini_hochberg
 
@@ -46,10 +46,10 @@ class AboutOptions:
     min_auc
         Floor of the AUC.
     fdr
-        False-discovery rate over all tested pairs of a feature and a concept of an SAE.
+        False-discovery rate over all tested pairs of a feature of an SAE and a concept of a family.
     per_feature, per_concept
-        Kept are pairs among the strongest concepts of their feature, or the strongest features
-        of their concept.
+        Kept are pairs among the strongest concepts of their feature in a family, or the strongest
+        features of their concept.
     """
 
     min_documents: int = MIN_DOCUMENTS
@@ -91,8 +91,12 @@ def make_concepts(
     A feature's score of a document is the share of its unmasked positions where the feature
     fires. It is tested by ranks among documents of like length (see `ingest.rank_test`).
     Pairs below the floor of the AUC count as tests with p = 1, which keeps the false-discovery
-    rate valid. Shards are read once for the documents' lengths and once for each block of
-    features: 16 million counts of (feature, document) are in memory at a time.
+    rate valid. The labels of documents (domain, topic, term) are one family, every ontology whose
+    terms are found in text is another: rate and limits hold within each, so that an ontology
+    more changes nothing of what the others gave.
+
+    Shards are read once for the documents' lengths and once for each block of features: 16 million
+    counts of (feature, document) are in memory at a time.
 
     Parameters
     ----------
@@ -115,7 +119,8 @@ def make_concepts(
         ``concept_tests``, and ``about``: the rows written.
     """
     chosen = options or AboutOptions()
-    parts, tested = [_empty()], 0
+    family = _families(concepts)
+    parts, tested = [_empty()], np.zeros(1 + len(concepts), np.int64)
     length, fired = _marginals(sae, documents)
     compared = [_counted(found, length) for found in concepts]
     widest = max((found.member.shape[1] for found in compared), default=1)
@@ -127,7 +132,7 @@ def make_concepts(
                 pairs, tests = _test(counts, found, kind, length=length, options=chosen)
                 pairs.feature[:] += first
                 parts.append(pairs)
-                tested += tests
+                tested[family[kind]] += tests
             advance(stop)
     pairs = _Pairs(
         **{
@@ -137,7 +142,13 @@ def make_concepts(
     )
     table = _table(pairs, concepts, sae.key, tested=tested, options=chosen)
     write_table(folder / "about.parquet", table)
-    return {"concept_tests": tested, "about": table.num_rows}
+    return {"concept_tests": int(tested.sum()), "about": table.num_rows}
+
+
+def _families(concepts: Sequence[Concepts]) -> Integers:
+    """Return the family of each kind: 0 for labels of documents, a number for each ontology."""
+    own = [found.kind in LABEL_KINDS for found in concepts]
+    return np.array([0 if mine else 1 + number for number, mine in enumerate(own)], np.int64)
 
 
 def _marginals(sae: MappedSae, documents: int) -> tuple[Integers, Integers]:
@@ -248,16 +259,21 @@ def _table(
     concepts: Sequence[Concepts],
     sae: str,
     *,
-    tested: int,
+    tested: Integers,
     options: AboutOptions,
 ) -> pa.Table:
     """Adjust, choose and write down; rows by feature, then the strongest concept first."""
-    q = benjamini_hochberg(pairs.p, tested)
+    family = _families(concepts)[pairs.kind] if concepts else pairs.kind
+    q = np.ones(len(pairs.p))
+    for number in np.unique(family):
+        mine = family == number
+        q[mine] = benjamini_hochberg(pairs.p[mine], int(tested[number]))
     good = np.flatnonzero(q <= options.fdr)
-    pairs, q = pairs.take(good), q[good]
+    pairs, q, family = pairs.take(good), q[good], family[good]
     begin = np.append(0, np.cumsum([len(found.keys) for found in concepts]))
     concept = begin[pairs.kind] + pairs.concept
-    keep = _among(pairs.feature, concept, pairs.auc, options.per_feature)
+    own = pairs.feature * len(tested) + family
+    keep = _among(own, concept, pairs.auc, options.per_feature)
     keep |= _among(concept, pairs.feature, pairs.auc, options.per_concept)
     kept = np.flatnonzero(keep)
     kept = kept[np.lexsort((concept[kept], -pairs.auc[kept], pairs.feature[kept]))]

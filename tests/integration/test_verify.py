@@ -10,11 +10,12 @@ import pytest
 from atlas.analysis import analyse
 from atlas.errors import ArtifactError, DatabaseError, NotFoundError
 from ingest.build_folder import open_build
+from ingest.labelling import LabelOptions, label_features
 from ingest.load import load
 from ingest.repair import find_build, verify
 from ingest.runs import drop_run
 from ingest.verify import graph_checksum, verify_load
-from tests.builds import embedding, key, planted, write_build
+from tests.builds import DEAD, embedding, key, planted, write_build
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -191,6 +192,28 @@ def test_an_imported_label_stays(loaded: Driver, build: Path) -> None:
     loaded.execute_query("MATCH (f:Feature) WHERE f.index < 2 SET f.mean = 0.0")
     assert verify(loaded, RUN, build, repair=True).repaired
     assert graph_checksum(loaded) == before
+
+
+def test_labels_that_were_made_later_stay_and_go_with_the_next_load(
+    loaded: Driver, build: Path, good: str
+) -> None:
+    names = iter(range(100))
+    options = LabelOptions(labeller=lambda _: f"made {next(names)}")
+    assert label_features(loaded, RUN, options=options).changed == DEAD
+    before = graph_checksum(loaded)
+    assert verify(loaded, RUN, build).good
+    loaded.execute_query(
+        "MATCH (f:Feature) WHERE f.index < 3 SET f.mean = 0.0"
+        " WITH f WHERE f.index = 1 SET f.decoder = [1.0]"
+    )
+    assert verify(loaded, RUN, build, repair=True).repaired
+    assert graph_checksum(loaded) == before
+    # A label that says to be of no known labels is damage.
+    loaded.execute_query("MATCH (f:Feature {index: 4}) SET f.label = 'x', f.label_run = 'other'")
+    assert not verify(loaded, RUN, build).good
+    load(loaded, build, force=True)
+    loaded.execute_query("MATCH (a:AlgorithmRun) DETACH DELETE a")
+    assert graph_checksum(loaded) == good
 
 
 def test_another_run_of_the_same_features(

@@ -1,22 +1,21 @@
-"""Vectors of features: what is written, what is null, and embeddings without a network."""
+"""Vectors of features: what is written, and what is null."""
 
 from __future__ import annotations
 
 import builtins
-import logging
-import socket
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from atlas.analysis import embedding
+from atlas.analysis.embedding import embed_texts
 from atlas.errors import UsageError
 from atlas.progress import SilentReporter
 from atlas.schemas import schema
-from ingest import vectors
 from ingest.mapped import MappedSae
-from ingest.vectors import LABEL_DIMENSIONS, embed_texts, make_vectors
+from ingest.vectors import LABEL_DIMENSIONS, make_vectors
 
 D_SAE, WIDTH = 20_000, 3
 
@@ -44,11 +43,11 @@ def without_wordllama(monkeypatch):
         return real(name, *args, **kwargs)
 
     real = builtins.__import__
-    vectors._model.cache_clear()
+    embedding._model.cache_clear()
     monkeypatch.setattr(builtins, "__import__", refuse)
-    monkeypatch.setattr(vectors.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(embedding.util, "find_spec", lambda name: None)
     yield
-    vectors._model.cache_clear()
+    embedding._model.cache_clear()
 
 
 def test_every_row_is_the_saes_own_and_embeddings_are_those_of_the_labels(tmp_path):
@@ -104,28 +103,3 @@ def test_nothing_known_is_no_table(tmp_path):
 def test_labels_have_to_be_those_of_the_features(tmp_path):
     with pytest.raises(ValueError, match="1 labels"):
         make_vectors(tmp_path, sae_of(None, 2), labels=["a"], reporter=SilentReporter())
-
-
-def test_embeddings_are_of_length_one_and_know_what_is_alike():
-    found = embed_texts(["heart disease", "cardiac illness", "football match", " "])
-    assert found.dtype == np.float32
-    assert found.shape == (4, LABEL_DIMENSIONS)
-    assert np.linalg.norm(found[:3], axis=1) == pytest.approx(1.0, abs=1e-5)
-    assert np.isnan(found[3]).all()
-    assert found[0] @ found[1] > found[0] @ found[2] + 0.1
-    assert embed_texts([]).shape == (0, LABEL_DIMENSIONS)
-    many = embed_texts([f"word {n}" for n in range(200)])
-    assert np.allclose(many[150], embed_texts(["word 150"])[0], atol=1e-6)
-
-
-def test_loading_needs_no_network_and_leaves_the_logger_alone(monkeypatch, tmp_path):
-    def refuse(*args, **kwargs):
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    vectors._model.cache_clear()
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level)
-    assert np.isfinite(embed_texts(["heart"])).all()
-    assert (list(root.handlers), root.level) == before
