@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atlas.api import Atlas
+    from atlas.api.async_atlas import AsyncAtlas
+    from atlas.graph.budget import Budget
 
-__all__ = ["Atlas", "__version__"]
+__all__ = ["AsyncAtlas", "Atlas", "Budget", "__version__"]
 
 _DISTRIBUTION = "sae-feature-atlas"
 
@@ -21,6 +23,14 @@ def __getattr__(name: str) -> Any:
         from atlas.api import Atlas
 
         return Atlas
+    if name == "AsyncAtlas":
+        from atlas.api.async_atlas import AsyncAtlas
+
+        return AsyncAtlas
+    if name == "Budget":
+        from atlas.graph.budget import Budget
+
+        return Budget
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 

@@ -83,7 +83,7 @@ def _medical_feature(atlas: Atlas, run: str) -> dict[str, Any]:
             word=word,
         )
         if rows:
-            return atlas.feature(rows[0]["key"], contexts=3)
+            return atlas.feature(rows[0]["key"], contexts=3).card()
     raise NotFoundError(
         "The demo atlas has no feature that a medical word marks.",
         hint="Look with `atlas query search --text heart`.",

@@ -10,14 +10,28 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import NotFoundError, UsageError
+from atlas.graph.asking import Request, ask
 from queries.header import Parameter, QuerySpec, Value, parse
 from queries.lucene import escape
-from queries.resolve import resolve_community, resolve_feature, resolve_run
+from queries.resolve import (
+    community_key,
+    concept_key,
+    feature_key,
+    feature_keys,
+    looks_like_key,
+    run_key,
+    sae_key,
+    token_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from atlas.graph.asking import Question
     from atlas.graph.reader import Reader, Row
+
+MOST_FEATURES = 10_000
+"""Most names in a parameter that takes several features."""
 
 
 @cache
@@ -50,15 +64,18 @@ def query(name: str) -> QuerySpec:
 
 
 def run(reader: Reader, name: str, /, **parameters: Any) -> list[Row]:
-    """Run a query of the catalogue as a read transaction.
+    """Run a query of the catalogue as a read transaction; see `question`."""
+    return ask(reader, question(name, parameters))
+
+
+def question(name: str, parameters: Mapping[str, Any]) -> Question[list[Row]]:
+    """Ask a query of the catalogue.
 
     Parameters
     ----------
-    reader
-        Where to run it.
     name
         Name of the query.
-    **parameters
+    parameters
         Its parameters; those with a default may be left out.
 
     Returns
@@ -69,7 +86,7 @@ def run(reader: Reader, name: str, /, **parameters: Any) -> list[Row]:
     Raises
     ------
     NotFoundError
-        No such query, feature, community or run.
+        No such query, feature, community, run, SAE, concept or token.
     UsageError
         An unknown or missing parameter, a value of the wrong type or out of range, or a name that
         several features or communities have.
@@ -77,12 +94,32 @@ def run(reader: Reader, name: str, /, **parameters: Any) -> list[Row]:
         The database fails.
     """
     spec = query(name)
-    values = bind(spec, parameters)
+    given = bind(spec, parameters)
+    values = yield from _resolve(spec, given, trusting=True)
+    rows = yield Request(spec.cypher, values, f"query {name}")
+    if not rows:
+        # Features named by whole keys were taken at their word, which saves a round trip.
+        known = yield from _resolve(spec, given, trusting=False)
+        if known != values:
+            rows = yield Request(spec.cypher, known, f"query {name}")
+    return rows
+
+
+def _resolve(
+    spec: QuerySpec, given: Mapping[str, Value], *, trusting: bool
+) -> Question[dict[str, Value]]:
+    """Ask for what the statement looks for; `trusting`, whole keys are not looked up."""
+    values = dict(given)
     for parameter in spec.parameters:
+        value = values[parameter.name]
         resolver = _RESOLVERS.get(parameter.type)
-        if resolver is not None and values[parameter.name] is not None:
-            values[parameter.name] = resolver(reader, values[parameter.name])
-    return reader.read(spec.cypher, values, what=f"query {name}")
+        if resolver is None or value is None:
+            continue
+        names: list[Any] = value if isinstance(value, list) else [value]
+        keys = parameter.type in ("feature", "features")
+        if not (trusting and keys and all(looks_like_key(name) for name in names)):
+            values[parameter.name] = yield from resolver(value)
+    return values
 
 
 def bind(spec: QuerySpec, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +148,8 @@ def bind(spec: QuerySpec, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(spec: QuerySpec, parameter: Parameter, value: Any) -> Value:
     if value is None and parameter.nullable:
         return None
+    if parameter.type == "features" and isinstance(value, tuple):
+        value = list(value)
     if not _of_type(parameter.type, value):
         raise UsageError(
             f"The parameter {parameter.name} of {spec.name} is {value!r}, not {_kind(parameter)}."
@@ -127,21 +166,19 @@ def _checked(spec: QuerySpec, parameter: Parameter, value: Any) -> Value:
             hint=f"Use {_kind(parameter)}.",
         )
     checked: Value = float(value) if parameter.type == "float" else value
-    return checked
+    return list(checked) if isinstance(checked, list) else checked
 
 
 def _of_type(kind: str, value: Any) -> bool:
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if isinstance(value, bool):
-        return False
-    if kind == "integer":
-        return isinstance(value, int)
-    if kind == "float":
+    if kind == "features":
+        some = isinstance(value, list) and 0 < len(value) <= MOST_FEATURES
+        return some and all(_of_type("feature", name) for name in value)
+    if kind == "float" and not isinstance(value, bool):
         return isinstance(value, int | float) and math.isfinite(value)
-    if kind in ("feature", "community"):
-        return isinstance(value, str | int)
-    return isinstance(value, str)
+    types = {"boolean": bool, "integer": int, "feature": str | int, "community": str | int}
+    return isinstance(value, types.get(kind, str)) and (
+        kind == "boolean" or not isinstance(value, bool)
+    )
 
 
 def _kind(parameter: Parameter) -> str:
@@ -153,6 +190,7 @@ def _kind(parameter: Parameter) -> str:
         "integer": "a whole number",
         "float": "a number",
         "feature": "a feature's key, index or label",
+        "features": f"a list of 1 to {MOST_FEATURES:,} features",
         "community": "a community's key, number or label",
     }.get(parameter.type, "text")
 
@@ -163,9 +201,27 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
 
 
-_RESOLVERS: Mapping[str, Callable[[Reader, Any], str]] = {
-    "feature": resolve_feature,
-    "community": resolve_community,
-    "run": resolve_run,
-    "fulltext": lambda _, text: escape(text),
+def _escaped(text: str) -> Question[str]:
+    yield from ()
+    return escape(text)
+
+
+def _embedded(text: str) -> Question[list[float]]:
+    from queries.embedding import embed_label
+
+    yield from ()
+    vector: list[float] = embed_label(text)
+    return vector
+
+
+_RESOLVERS: Mapping[str, Callable[[Any], Question[Any]]] = {
+    "feature": feature_key,
+    "features": feature_keys,
+    "community": community_key,
+    "run": run_key,
+    "sae": sae_key,
+    "concept": concept_key,
+    "token": token_texts,
+    "meaning": _embedded,
+    "fulltext": _escaped,
 }

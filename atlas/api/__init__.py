@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from atlas.api.analysis import Analysis
+from atlas.api.catalogue import Queries
 from atlas.api.exchange import Exchange
+from atlas.api.labels import Labels
 from atlas.api.maps import Maps
-from atlas.api.queries import Queries
 from atlas.api.runs import Runs
 
 __all__ = ["Atlas"]
 
 
-class Atlas(Queries, Runs, Analysis, Maps, Exchange):
+class Atlas(Queries, Runs, Analysis, Labels, Maps, Exchange):
     """An open atlas. Use it in a ``with`` block, or call `close`.
 
     >>> with Atlas.connect() as atlas:  # doctest: +SKIP
     ...     atlas.neighbours("heart", limit=5)
 
     Features are named by key, by ``sae/index``, by index where there is one SAE, or by a label or
-    top token that only one feature has.
+    top token that only one feature has. What queries return can be asked on:
 
-    Parameters
-    ----------
-    driver
-        An open driver of the package `neo4j`; closed with the atlas.
-    database
-        Name of the database; None is the server's default.
-    server
-        The managed server that the driver is of, if it is one; only then may a large build be
-        loaded in bulk.
+    >>> atlas.feature("heart").neighbours(kind="token").community()  # doctest: +SKIP
+
+    May be used by several threads at once, and pickled; see `atlas.api.connection.Connection` for
+    the parameters, which `connect` fills in.
     """

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atlas.api.connection import Connection
+from atlas.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    import py2neo
+
+    from atlas.bloom import BloomExport
     from atlas.formats.files import Written
     from atlas.formats.tables import GraphTables
     from atlas.progress import Reporter
@@ -189,3 +194,68 @@ class Exchange(Connection):
             by_hook=by_hook,
             database=self.database,
         )
+
+    def export_bloom(
+        self,
+        folder: str | Path,
+        *,
+        name: str = "Feature atlas",
+        created: str | datetime | None = None,
+        force: bool = False,
+    ) -> BloomExport:
+        """Write files for Neo4j Bloom and Neo4j Browser; see `atlas.bloom.export_bloom`.
+
+        Parameters
+        ----------
+        folder
+            Where to write perspective.json, style.grass, saved-cypher.csv and queries.cypher; made
+            if need be.
+        name
+            Name of the perspective.
+        created
+            When it was made (ISO 8601); by default when the newest run was.
+        force
+            Replace files of these names.
+
+        Returns
+        -------
+        BloomExport
+            The files, and how many categories, relationship types, phrases, actions and queries.
+
+        Raises
+        ------
+        NotFoundError
+            The database has no run.
+        UsageError
+            A file is there and `force` is not given.
+        ArtifactError
+            A file cannot be written.
+        DatabaseError
+            The database fails.
+        """
+        from atlas.bloom import export_bloom
+
+        return export_bloom(self.reader, folder, name=name, created=created, force=force)
+
+    def py2neo(self) -> py2neo.Graph:
+        """Return a py2neo graph on the same database; see `atlas.graph.py2neo_client`.
+
+        py2neo is at its end of life: ``docs/py2neo.md`` says what works. Objects for features,
+        communities and runs are in `atlas.graph.ogm`.
+
+        Raises
+        ------
+        UsageError
+            py2neo is not installed, or the atlas was made from a driver: the password is not
+            known.
+        DatabaseError
+            The server refuses py2neo.
+        """
+        from atlas.graph.py2neo_client import connect_py2neo
+
+        if self.settings is None:
+            raise UsageError(
+                "This atlas was made from a driver, so that the password is not known.",
+                hint="Open it with Atlas.connect(), or call connect_py2neo with the settings.",
+            )
+        return connect_py2neo(self.settings)

@@ -15,16 +15,21 @@ import typer
 from atlas.cli import analyse as analyse_commands
 from atlas.cli import attribute as attribute_commands
 from atlas.cli import backbone as backbone_commands
+from atlas.cli import bloom as bloom_commands
 from atlas.cli import build as build_commands
 from atlas.cli import calibrate as calibrate_commands
+from atlas.cli import concepts as concepts_commands
 from atlas.cli import db as db_commands
 from atlas.cli import doctor as doctor_commands
 from atlas.cli import export as export_commands
 from atlas.cli import imports as import_commands
+from atlas.cli import label as label_commands
 from atlas.cli import layout as layout_commands
+from atlas.cli import mcp as mcp_commands
 from atlas.cli import models as models_commands
 from atlas.cli import plan as plan_commands
 from atlas.cli import query as query_commands
+from atlas.cli import query_shell as shell_commands
 from atlas.cli import runs as runs_commands
 from atlas.cli import verify as verify_commands
 from atlas.errors import AtlasError
@@ -38,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A graph atlas of the sparse-autoencoder features of language models.",
 )
+app.add_typer(bloom_commands.app, name="bloom")
 app.add_typer(db_commands.app, name="db")
 app.add_typer(models_commands.app, name="models")
 app.add_typer(runs_commands.app, name="runs")
@@ -46,12 +52,16 @@ attribute_commands.register(app)
 backbone_commands.register(app)
 build_commands.register(app)
 calibrate_commands.register(app)
+concepts_commands.register(app)
 doctor_commands.register(app)
 export_commands.register(app)
 import_commands.register(app)
+label_commands.register(app)
 layout_commands.register(app)
+mcp_commands.register(app)
 plan_commands.register(app)
 query_commands.register(app)
+shell_commands.register(app)
 verify_commands.register(app)
 
 

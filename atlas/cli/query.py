@@ -8,23 +8,41 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from atlas.cli.output import print_json, print_table
+from atlas.cli.output import print_column, print_csv, print_json, print_table
+from atlas.errors import UsageError
+from atlas.graph.budget import Budget
 from queries.catalogue import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from queries.header import Parameter, QuerySpec
 
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_TYPES: Mapping[str, type] = {"integer": int, "float": float, "boolean": bool}
+_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+_COLUMN = Annotated[str | None, typer.Option(help="Print this column, a value a line.")]
+_TIMEOUT = Annotated[float | None, typer.Option(help="Seconds that the query may take.")]
+_EXTRAS = (
+    ("as_json", False, _JSON),
+    ("as_csv", False, _CSV),
+    ("column", None, _COLUMN),
+    ("timeout", None, _TIMEOUT),
+)
+_TYPES: Mapping[str, Any] = {
+    "integer": int,
+    "float": float,
+    "boolean": bool,
+    "features": list[str],
+}
 
 
 class _QueryGroup(TyperGroup):
@@ -82,24 +100,65 @@ def _command(spec: QuerySpec) -> Callable[..., None]:
     def command(**options: Any) -> None:
         from atlas.api import Atlas
 
-        as_json = options.pop("as_json")
-        with Atlas.connect() as atlas:
+        form = {name: options.pop(name) for name in ("as_json", "as_csv", "column")}
+        budget = Budget(seconds=options.pop("timeout"))
+        for parameter in spec.parameters:
+            if parameter.type == "features":
+                options[parameter.name] = _names(options[parameter.name])
+        with Atlas.connect(budget=budget) as atlas:
             result = getattr(atlas, spec.name)(**options)
-        if as_json:
-            print_json(result)
-        elif isinstance(result, dict):
-            print_table([{"": name, spec.title: _brief(value)} for name, value in result.items()])
-        else:
-            _print_rows(result, spec)
+        print_result(result, spec, **form)
 
     options = [_option(parameter) for parameter in spec.parameters]
-    as_json = inspect.Parameter(
-        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_JSON
-    )
-    signature = inspect.Signature([*options, as_json])
+    signature = inspect.Signature([*options, *(_extra(*extra) for extra in _EXTRAS)])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return command
+
+
+def _extra(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _names(given: Sequence[str] | None) -> list[str] | None:
+    """Return names of features; one that is a hyphen stands for the lines of stdin."""
+    if not given:
+        return None
+    names: list[str] = []
+    for name in given:
+        names += [line.strip() for line in sys.stdin if line.strip()] if name == "-" else [name]
+    return names
+
+
+def print_result(
+    result: Any,
+    spec: QuerySpec,
+    *,
+    as_json: bool = False,
+    as_csv: bool = False,
+    column: str | None = None,
+) -> None:
+    """Write what a query returned to stdout: a table, or in one of the other forms.
+
+    Raises
+    ------
+    UsageError
+        Two forms are wanted, or a column that is not there.
+    """
+    if as_json + as_csv + (column is not None) > 1:
+        raise UsageError("Only one of --json, --csv and --column can be printed.")
+    rows = [result] if isinstance(result, Mapping) else result
+    if as_json:
+        print_json(result)
+    elif as_csv:
+        print_csv(rows, [found.name for found in spec.columns])
+    elif column is not None:
+        print_column(rows, column)
+    elif isinstance(result, Mapping):
+        print_table([{"": name, spec.title: _brief(value)} for name, value in result.items()])
+    else:
+        _print_rows(rows, spec)
 
 
 def _option(parameter: Parameter) -> inspect.Parameter:
@@ -108,7 +167,10 @@ def _option(parameter: Parameter) -> inspect.Parameter:
     limits: dict[str, Any] = {}
     if kind in (int, float):
         limits = {"min": _as(kind, parameter.minimum), "max": _as(kind, parameter.maximum)}
-    option = typer.Option(help=parameter.meaning + choices, **limits)
+    several = (
+        " Repeat it for each; - reads names from stdin." if parameter.type == "features" else ""
+    )
+    option = typer.Option(help=parameter.meaning + choices + several, **limits)
     return inspect.Parameter(
         parameter.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -1,4 +1,4 @@
-"""The Cypher prompt of ``atlas db shell``."""
+"""The Cypher prompts: of ``atlas db shell``, and what it shares with ``atlas shell``."""
 
 from __future__ import annotations
 
@@ -85,23 +85,18 @@ class StatementReader:
         return 1
 
 
-class Shell:
-    """Runs statements and prints their rows to stdout.
+class PromptShell:
+    """Reads statements and commands from text or a terminal; subclasses run them."""
 
-    Parameters
-    ----------
-    driver
-        An open driver.
-    database
-        The database to run in.
-    as_json
-        Print one JSON array of rows for each statement instead of tables.
-    """
+    help_text = _HELP
 
-    def __init__(self, driver: Driver, database: str, *, as_json: bool = False) -> None:
-        self.driver = driver
-        self.database = database
-        self.as_json = as_json
+    def run(self, statement: str) -> None:
+        """Run one statement and print what it returns."""
+        raise NotImplementedError
+
+    def command(self, line: str) -> bool:  # noqa: ARG002
+        """Obey a line that is no Cypher; False if it is Cypher."""
+        return False
 
     def run_text(self, text: str) -> None:
         """Run all statements of `text`; the last needs no semicolon.
@@ -113,6 +108,8 @@ class Shell:
         """
         reader = StatementReader()
         for line in (text + "\n;").splitlines(keepends=True):
+            if not reader.pending and self.command(line.strip()):
+                continue
             for statement in reader.feed(line):
                 self.run(statement)
         if reader.pending:
@@ -137,12 +134,21 @@ class Shell:
             if not reader.pending and word in (":exit", ":quit", "exit", "quit"):
                 return
             if word == ":help":
-                sys.stdout.write(_HELP)
+                sys.stdout.write(self.help_text)
             elif word == ":clear":
                 reader.clear()
             else:
-                for statement in reader.feed(line + "\n"):
-                    self._try(statement)
+                self._obey(line, reader)
+
+    def _obey(self, line: str, reader: StatementReader) -> None:
+        try:
+            if not reader.pending and self.command(line.strip()):
+                return
+        except AtlasError as error:
+            sys.stdout.write(f"{error}\n")
+            return
+        for statement in reader.feed(line + "\n"):
+            self._try(statement)
 
     def _try(self, statement: str) -> None:
         try:
@@ -151,6 +157,25 @@ class Shell:
             sys.stdout.write(f"{error}\n")
         except KeyboardInterrupt:
             sys.stdout.write("interrupted\n")
+
+
+class Shell(PromptShell):
+    """Runs any statements and prints their rows to stdout.
+
+    Parameters
+    ----------
+    driver
+        An open driver.
+    database
+        The database to run in.
+    as_json
+        Print one JSON array of rows for each statement instead of tables.
+    """
+
+    def __init__(self, driver: Driver, database: str, *, as_json: bool = False) -> None:
+        self.driver = driver
+        self.database = database
+        self.as_json = as_json
 
     def run(self, statement: str) -> None:
         """Run one statement in a transaction of its own and print what it returns."""

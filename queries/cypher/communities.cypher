@@ -1,5 +1,7 @@
 // Title: Communities
 // Purpose: Communities of features, largest first, labelled by what their members fire on.
+// Group: communities
+// Result: communities
 // Parameters:
 //   limit: integer 1..10000 = 50 -- Most rows.
 //   min_size: integer 1..1000000 = 3 -- Smallest size.
@@ -22,6 +24,9 @@
 // Example:
 //   :param {min_size: 3, run: null, limit: 50}
 //   atlas query communities --limit 10
+// Phrase: Communities
+// Graph:
+//   MATCH (c:Community) RETURN c ORDER BY c.size DESC LIMIT 100
 MATCH (c:Community)-[:PRODUCED_BY]->(a:AlgorithmRun)
 WHERE c.size >= $min_size AND ($run IS NULL OR c.run = $run)
 RETURN

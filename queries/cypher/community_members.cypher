@@ -1,5 +1,7 @@
 // Title: Members of a community
 // Purpose: The features of a community, most central first.
+// Group: communities
+// Result: features
 // Parameters:
 //   community: community -- Key of the community.
 //   limit: integer 1..100000 = 50 -- Most rows.
@@ -9,24 +11,31 @@
 //   top_tokens: list -- Tokens it fires on most.
 //   pagerank: float -- PageRank weighted by phi.
 //   degree: integer -- Edges in the backbone.
-//   inside: float -- Share of its backbone strength (phi) that stays in the community.
+//   inside: float -- Share of its strength (phi) that stays in the community, 0 to 1, over the edges that the communities were made from.
 //   stay: float -- Share of the runs in which it is in the community's core.
 //   firing_rate: float -- Share of positions where it fires.
-//   top_domain: string -- Domain with most of its firings.
+//   top_domain: string -- Most distinctive domain of the documents in which it fires.
 // Table: key, label, pagerank, degree, inside, stay, top_domain
 // Example:
 //   :param {community: 'demo/consensus/1', limit: 50}
 //   atlas query community_members --community 1 --limit 10
+// Phrase: Members of community $community
+// Graph:
+//   MATCH p = (f:Feature)-[:MEMBER_OF]->(:Community {key: $community})
+//   RETURN p ORDER BY f.pagerank DESC LIMIT 100
 MATCH (c:Community {key: $community})-[:PRODUCED_BY]->(a:AlgorithmRun)
 MATCH (f:Feature)-[m:MEMBER_OF]->(c)
-OPTIONAL MATCH (f)-[r:CO_OCCURS {run: c.run, kind: 'token'}]-(o:Feature)
-WHERE r.rank_source <= a.top_k AND r.rank_target <= a.top_k AND r.phi > 0 AND NOT o.dead
-WITH f, m.stay AS stay, sum(r.phi) AS strength,
-     sum(CASE WHEN EXISTS { (o)-[:MEMBER_OF]->(:Community {key: $community}) }
-         THEN r.phi ELSE 0.0 END) AS within
+WITH c, coalesce(nullIf(a.top_k, 0), 2147483647) AS top, f, m
+ORDER BY f.pagerank DESC, f.key
+LIMIT $limit
+CALL (c, top, f) {
+  MATCH (f)-[r:CO_OCCURS {run: c.run, kind: 'token'}]-(o:Feature)
+  WHERE r.rank_source <= top AND r.rank_target <= top AND r.phi > 0
+  RETURN sum(r.phi) AS strength,
+         sum(CASE WHEN EXISTS { (o)-[:MEMBER_OF]->(c) } THEN r.phi ELSE 0.0 END) AS within
+}
 RETURN
   f.key AS key, f.label AS label, f.top_tokens AS top_tokens, f.pagerank AS pagerank,
   f.degree AS degree, CASE WHEN strength > 0 THEN within / strength END AS inside,
-  stay, f.firing_rate AS firing_rate, f.top_domain AS top_domain
+  m.stay AS stay, f.firing_rate AS firing_rate, f.top_domain AS top_domain
 ORDER BY pagerank DESC, key
-LIMIT $limit

@@ -1,6 +1,8 @@
 // Title: Feature card
 // Purpose: Everything about one feature: when and on what it fires, what it promotes, its
 //   strongest contexts, its community, its scores, and which run, SAE and model it is from.
+// Group: features
+// Result: feature
 // Parameters:
 //   feature: feature -- Key of the feature.
 //   contexts: integer 0..100 = 5 -- Strongest contexts to show.
@@ -20,11 +22,11 @@
 //   dense: boolean -- Fires on more than a tenth of the positions.
 //   logit_moments: map -- Mean, standard deviation, skewness and kurtosis of its logit weights.
 //   top_words: list -- Distinctive words of its contexts.
-//   top_domain: string -- Domain with most of its firings.
-//   top_domain_share: float -- Share of its firings in that domain.
-//   fires_on: list -- Tokens it fires on: token, score (lift), n.
-//   promotes: list -- Tokens it makes more likely: token, score.
-//   suppresses: list -- Tokens it makes less likely: token, score.
+//   top_domain: string -- Most distinctive domain of the documents in which it fires.
+//   top_domain_share: float -- Share of that domain among the documents in which it fires.
+//   fires_on: list -- Tokens it fires on: token, score (share of its firings times log2 of their excess, in bits), n.
+//   promotes: list -- Tokens it makes more likely: token, score (logit weight in standard deviations).
+//   suppresses: list -- Tokens it makes less likely: token, score (likewise, negative).
 //   contexts: list -- Strongest contexts: text, tokens, activations, activation, position, document, domain.
 //   scores: map -- Centrality in the backbone of scored_run.
 //   scored_run: string -- Run whose analysis the scores and the community are of.
@@ -36,6 +38,11 @@
 // Example:
 //   :param {feature: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', contexts: 5, tokens: 10}
 //   atlas query feature --feature 12
+// Phrase: Feature $feature
+// Graph:
+//   MATCH (f:Feature {key: $feature})
+//   OPTIONAL MATCH p = (f)-[:FIRES_ON|PROMOTES|FIRES_IN|MEMBER_OF|ABOUT|IN]->()
+//   RETURN f, p LIMIT 100
 MATCH (f:Feature {key: $feature})-[:IN]->(s:Sae)-[:OF]->(m:Model)
 OPTIONAL MATCH (c:Community {key: f.community})
 RETURN
@@ -58,11 +65,13 @@ RETURN
     RETURN {token: t.text, score: r.score} ORDER BY r.rank, t.key LIMIT $tokens
   } AS suppresses,
   COLLECT {
-    MATCH (f)-[r:FIRES_IN {run: f.run}]->(x:Context)-[:FROM_DOCUMENT]->(d:Document)
+    MATCH (f)-[r:FIRES_IN {run: f.run}]->(x:Context)
+    WITH r, x ORDER BY r.rank, x.key LIMIT $contexts
+    MATCH (x)-[:FROM_DOCUMENT]->(d:Document)
     RETURN {
       text: x.text, tokens: x.tokens, activations: r.activations, activation: r.activation,
       position: x.position, document: d.key, domain: d.domain
-    } ORDER BY r.rank, x.key LIMIT $contexts
+    } ORDER BY r.rank, x.key
   } AS contexts,
   CASE WHEN f.scored_run IS NOT NULL THEN {
     pagerank: f.pagerank, degree: f.degree, strength: f.strength, betweenness: f.betweenness,

@@ -1,5 +1,7 @@
 // Title: Hubs
 // Purpose: Features with the highest centrality in the backbone of co-occurrence.
+// Group: features
+// Result: features
 // Parameters:
 //   by: choice pagerank|degree|strength|betweenness|closeness|eigenvector = pagerank -- Measure to order by.
 //   limit: integer 1..10000 = 20 -- Most rows.
@@ -24,6 +26,10 @@
 // Example:
 //   :param {by: 'pagerank', dense: true, run: null, limit: 20}
 //   atlas query hubs --by betweenness --limit 10
+// Phrase: Hubs
+// Graph:
+//   MATCH (f:Feature) WHERE f.pagerank IS NOT NULL
+//   RETURN f ORDER BY f.pagerank DESC LIMIT 50
 MATCH (f:Feature)
 WHERE f.scored_run IS NOT NULL AND ($run IS NULL OR f.scored_run = $run) AND f[$by] IS NOT NULL
   AND ($dense OR NOT f.dense)

@@ -1,5 +1,7 @@
 // Title: Neighbours
 // Purpose: Features that fire together with a feature, or instead of it, strongest first.
+// Group: relations
+// Result: features
 // Parameters:
 //   feature: feature -- Key of the feature.
 //   limit: integer 1..10000 = 20 -- Most rows.
@@ -28,18 +30,27 @@
 // Example:
 //   :param {feature: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', kind: 'token', mutual: false, run: null, limit: 20}
 //   atlas query neighbours --feature 12 --limit 5
-MATCH (f:Feature {key: $feature})-[r:CO_OCCURS {kind: $kind}]-(o:Feature)
-WHERE r.run = coalesce($run, f.run) AND (r.mutual OR NOT $mutual)
+// Phrase: Neighbours of $feature by $kind
+// Graph:
+//   MATCH p = (f:Feature {key: $feature})-[r:CO_OCCURS {kind: $kind}]-(:Feature)
+//   WHERE r.run = f.run
+//   RETURN p ORDER BY abs(r.phi) DESC LIMIT 50
+MATCH (f:Feature {key: $feature})
+WITH f, coalesce($run, f.run) AS run
+MATCH (f)-[r:CO_OCCURS {kind: $kind}]-(o)
+WHERE r.run = run AND (NOT $mutual OR r.mutual)
+WITH f, r, o,
+     CASE $kind WHEN 'topic' THEN r.r_topic WHEN 'exclusive' THEN -r.phi_within ELSE r.phi END
+       AS strength
+ORDER BY strength DESC, o.index
+LIMIT $limit
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens, r.kind AS kind,
   r.n AS n, r.npmi AS npmi, r.phi AS phi, r.phi_within AS phi_within, r.r_topic AS r_topic,
-  CASE r.kind WHEN 'topic' THEN r.r_topic WHEN 'exclusive' THEN -r.phi_within ELSE r.phi END
-    AS strength,
-  r.lift AS lift, r.z AS z, r.q AS q,
+  strength, r.lift AS lift, r.z AS z, r.q AS q,
   CASE WHEN startNode(r) = f THEN r.p_target_given_source ELSE r.p_source_given_target END
     AS p_neighbour_given_feature,
   CASE WHEN startNode(r) = f THEN r.p_source_given_target ELSE r.p_target_given_source END
     AS p_feature_given_neighbour,
   r.mutual AS mutual, r.run AS run
 ORDER BY strength DESC, key
-LIMIT $limit

@@ -1,6 +1,8 @@
 // Title: Search
 // Purpose: Features by words: in their label and context words, in tokens they fire on, or in
 //   the contexts where they fire most.
+// Group: search
+// Result: features
 // Parameters:
 //   text: fulltext -- Words to look for. Python and the command line take any text; by hand it is a Lucene query.
 //   where: choice any|label|token|context = any -- Where to look.
@@ -19,35 +21,57 @@
 // Example:
 //   :param {text: 'heart attack', where: 'any', run: null, limit: 20}
 //   atlas query search --text "heart attack" --where context
+// Phrase: Features about $text
+// Graph:
+//   CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: 50}) YIELD node
+//   RETURN node
 CALL () {
-  UNWIND CASE WHEN $where IN ['any', 'label'] THEN [1] ELSE [] END AS wanted
-  CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: 1000}) YIELD node, score
-  RETURN node AS f, score AS found, 1 AS rank, 'label' AS place, node.label AS excerpt
+  // Most of the time goes into the features of what is found, so no more is taken than is likely
+  // to be shown.
+  WITH * WHERE $where IN ['any', 'label']
+  CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: 250 + 2 * $limit})
+  YIELD node, score
+  WITH collect([node, score]) AS hits
+  UNWIND hits AS hit
+  RETURN hit[0] AS f, hit[0] AS found, hit[1] / hits[0][1] AS relevance, 'label' AS place
 UNION ALL
-  UNWIND CASE WHEN $where IN ['any', 'token'] THEN [1] ELSE [] END AS wanted
+  WITH * WHERE $where IN ['any', 'token']
   CALL db.index.fulltext.queryNodes('token_text', $text, {limit: 200}) YIELD node, score
-  MATCH (f:Feature)-[r:FIRES_ON]->(node)
+  WITH collect([node, score]) AS hits
+  UNWIND hits AS hit
+  WITH hit[0] AS found, hit[1] / hits[0][1] AS relevance
+  MATCH (f)-[r:FIRES_ON]->(found)
   WHERE r.run = coalesce($run, f.run)
-  RETURN f, score AS found, r.rank AS rank, 'token' AS place, node.text AS excerpt
+  RETURN f, found, relevance / (1.0 + log(r.rank)) AS relevance, 'token' AS place
 UNION ALL
-  UNWIND CASE WHEN $where IN ['any', 'context'] THEN [1] ELSE [] END AS wanted
-  CALL db.index.fulltext.queryNodes('context_text', $text, {limit: 1000}) YIELD node, score
-  MATCH (f:Feature)-[r:FIRES_IN]->(node)
+  WITH * WHERE $where IN ['any', 'context']
+  CALL db.index.fulltext.queryNodes('context_text', $text, {limit: 250 + 2 * $limit})
+  YIELD node, score
+  WITH collect([node, score]) AS hits
+  UNWIND hits AS hit
+  WITH hit[0] AS found, hit[1] / hits[0][1] AS relevance
+  MATCH (f)-[r:FIRES_IN]->(found)
   WHERE r.run = coalesce($run, f.run)
-  RETURN f, score AS found, r.rank AS rank, 'context' AS place, node.text AS excerpt
+  RETURN f, found, relevance / (1.0 + log(r.rank)) AS relevance, 'context' AS place
 }
-WITH f, found, rank, place, excerpt
+WITH f, found, relevance, place
 WHERE $run IS NULL OR EXISTS { (f)-[:FROM_RUN]->(:Run {key: $run}) }
-WITH place, max(found) AS best,
-     collect({feature: f, found: found, rank: rank, excerpt: excerpt}) AS hits
-UNWIND hits AS hit
-WITH hit.feature AS f, place, hit.excerpt AS excerpt,
-     hit.found / best / (1.0 + log(toFloat(CASE WHEN hit.rank < 1 THEN 1 ELSE hit.rank END)))
-       AS relevance
-ORDER BY relevance DESC, place, excerpt
-WITH f, max(relevance) AS score, collect(DISTINCT place) AS matched, head(collect(excerpt)) AS excerpt
-RETURN
-  f.key AS key, f.label AS label, f.top_tokens AS top_tokens, score, matched, excerpt,
-  f.firing_rate AS firing_rate, f.community AS community
-ORDER BY score DESC, key
+WITH f, max(relevance) AS score, count(DISTINCT place) AS places,
+     collect([relevance, place, found]) AS hits
+ORDER BY score DESC, places DESC, f.key
 LIMIT $limit
+RETURN
+  f.key AS key, f.label AS label, f.top_tokens AS top_tokens, score,
+  COLLECT {
+    UNWIND hits AS hit
+    WITH DISTINCT hit[1] AS place
+    RETURN place ORDER BY place
+  } AS matched,
+  COLLECT {
+    UNWIND hits AS hit
+    WITH hit[1] AS place, coalesce(hit[2].text, hit[2].label) AS excerpt
+    WHERE hit[0] = score
+    RETURN excerpt ORDER BY place, excerpt LIMIT 1
+  }[0] AS excerpt,
+  f.firing_rate AS firing_rate, f.community AS community
+ORDER BY score DESC, places DESC, key

@@ -1,13 +1,15 @@
 // Title: Shortest path
 // Purpose: A chain of features from one to another, each firing together with the next: of the
 //   shortest chains the one whose weakest link is strongest.
+// Group: paths
+// Result: features
 // Parameters:
 //   a: feature -- Key of the first feature.
 //   b: feature -- Key of the last.
 //   max_hops: integer 1..8 = 6 -- Longest chain, in edges.
 //   min_phi: float -1..1 = 0 -- Weakest edge to use, by phi.
 //   mutual: boolean = true -- Only edges among the strongest of both features.
-//   kind: string = token -- Kind of co-occurrence.
+//   kind: choice token|topic|exclusive = token -- Kind of co-occurrence.
 //   run: run? -- Run that the edges are of; by default the run of the first feature's numbers.
 // Columns:
 //   step: integer -- 0 for the first feature.
@@ -20,15 +22,25 @@
 // Example:
 //   :param {a: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', b: 'smollm2-135m/blocks.18.hook_resid_pre/topk/40', max_hops: 6, min_phi: 0.0, mutual: true, kind: 'token', run: null}
 //   atlas query shortest_path --a 12 --b 40
+// Phrase: Path from $a to $b
+// Graph:
+//   MATCH (a:Feature {key: $a}), (b:Feature {key: $b}) WHERE a <> b
+//   MATCH p = allShortestPaths((a)-[:CO_OCCURS*..6]-(b))
+//   WHERE all(r IN relationships(p) WHERE r.run = a.run AND r.kind = 'token' AND r.mutual)
+//   RETURN p LIMIT 10
 MATCH (a:Feature {key: $a}), (b:Feature {key: $b})
 WHERE a <> b
 WITH a, b, coalesce($run, a.run) AS run
+// The search drops an edge as soon as it meets it. ALL SHORTEST with the same predicate gives the
+// same chains, and reads four times as much on Neo4j 5.26.
 MATCH path = allShortestPaths((a)-[:CO_OCCURS*..8]-(b))
 WHERE all(r IN relationships(path) WHERE
-  r.run = run AND r.kind = $kind AND r.phi >= $min_phi AND (r.mutual OR NOT $mutual))
-WITH path, [r IN relationships(path) | r.phi] AS phis, [f IN nodes(path) | f.key] AS keys
+  (r.mutual OR NOT $mutual) AND r.kind = $kind AND r.run = run AND r.phi >= $min_phi)
+WITH path
 WHERE length(path) <= $max_hops
-WITH path, phis, keys, reduce(low = 2.0, x IN phis | CASE WHEN x < low THEN x ELSE low END) AS weakest
+WITH path, [f IN nodes(path) | f.key] AS keys,
+     reduce(low = 1.0, r IN relationships(path) | CASE WHEN r.phi < low THEN r.phi ELSE low END)
+       AS weakest
 ORDER BY weakest DESC, keys
 LIMIT 1
 UNWIND range(0, length(path)) AS step

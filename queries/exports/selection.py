@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
 from atlas.formats.relations import RELATIONS
-from queries.resolve import only_run, resolve_community, resolve_feature, resolve_run
+from atlas.graph.asking import ask
+from queries.resolve import community_key, only_run, resolve_feature, resolve_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,7 @@ def choose(reader: Reader, selection: Selection) -> Chosen:
     if strangers:
         raise UsageError(f"The feature {min(strangers)} is not of the run {run}.")
     for name in selection.communities:
-        community = resolve_community(reader, name)
+        community = ask(reader, community_key(name))
         wanted |= {row["key"] for row in reader.read(_MEMBERS, {"community": community})}
     part = bool(selection.features or selection.communities)
     if part:

@@ -33,8 +33,8 @@ from ingest.load_attribution import load_attribution
 from ingest.repair import verify
 from ingest.runs import drop_run
 from ingest.verify import graph_checksum
+from queries.catalogue import run as run_query
 from queries.compare import diff_runs
-from queries.runs import run, runs
 from tests.builds import (
     DEAD,
     MODEL,
@@ -202,7 +202,7 @@ def pair(driver: Driver, folders: dict[str, Path]) -> DriverReader:
 
 
 def test_the_two_runs_are_listed(pair: DriverReader) -> None:
-    first, second = runs(pair)
+    first, second = run_query(pair, "runs")
     assert (first["key"], first["saes"], first["features"]) == ("first", [SAE], DEAD + 1)
     assert (second["key"], second["saes"], second["features"]) == ("second", [OTHER], DEAD - 1)
     assert first["edges"] == [
@@ -212,11 +212,11 @@ def test_the_two_runs_are_listed(pair: DriverReader) -> None:
     ]
     assert (first["state"], first["model"]) == ("loaded", MODEL)
     assert first["communities"] == 3
-    assert {row["edges"] for row in runs(pair, edges=False)} == {None}
+    assert {row["edges"] for row in run_query(pair, "runs", edges=False)} == {None}
 
 
 def test_a_run_is_shown_with_its_provenance(pair: DriverReader) -> None:
-    row = run(pair, "first")
+    row = run_query(pair, "run", run="first")[0]
     assert row["recipe"] == "0" * 64
     assert row["versions"] == {"torch": "none"}
     assert row["parameters"] == {"min_expected": 5.0, "top": 64}
@@ -232,7 +232,7 @@ def test_a_run_is_shown_with_its_provenance(pair: DriverReader) -> None:
     assert row["firings"] == 96
     assert row["algorithms"]
     with pytest.raises(NotFoundError, match="first, second"):
-        run(pair, "third")
+        run_query(pair, "run", run="third")
 
 
 def test_diff_by_decoder_finds_the_planted_permutation(pair: DriverReader) -> None:
@@ -487,7 +487,7 @@ def test_a_drop_that_is_stopped_again_and_again_is_finished(
             drop_run(graph, "elsewhere")
             break
         except KeyboardInterrupt:
-            states = [row["state"] for row in runs(DriverReader(graph), edges=False)]
+            states = [row["state"] for row in run_query(DriverReader(graph), "runs", edges=False)]
             assert states == ["loaded", "dropping" if steps else "loaded"]
     assert steps > 10, "the run was in pieces often enough"
     assert graph_checksum(graph) == alone
@@ -535,7 +535,10 @@ def test_a_load_waits_for_a_drop(
         patch.setattr(dropping._Drop, "change", slowly)
         drop_run(graph, "second")
     thread.join(120)
-    assert [row["key"] for row in runs(DriverReader(graph), edges=False)] == ["first", "second"]
+    assert [row["key"] for row in run_query(DriverReader(graph), "runs", edges=False)] == [
+        "first",
+        "second",
+    ]
     drop_run(graph, "second")
     assert graph_checksum(graph) == alone
 

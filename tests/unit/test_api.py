@@ -25,7 +25,7 @@ def test_the_package_offers_atlas_and_its_version() -> None:
 
 def test_reading_needs_nothing_heavy_before_it_connects() -> None:
     code = (
-        "import sys; from atlas import Atlas; import queries.functions, ingest.load;"
+        "import sys; from atlas import Atlas; import queries.catalogue, ingest.load;"
         "import atlas.analysis;"
         f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
     )

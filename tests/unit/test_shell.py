@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas.cli.query_shell import Completer, parsed
 from atlas.cli.shell import StatementReader
+from atlas.errors import UsageError
+from queries.catalogue import query
 
 
 def split(text: str) -> tuple[list[str], str]:
@@ -72,3 +76,31 @@ def test_no_character_is_lost(text: str) -> None:
     kept = "".join((*found, left))
     for character in "a'\"`/*\\":
         assert kept.count(character) == text.count(character)
+
+
+def test_the_catalogue_is_completed() -> None:
+    complete = Completer(["Feature", "firing_rate", "FIRES_IN"])
+    assert ":neighbours" in complete.candidates(":nei", ":nei")
+    assert complete.candidates(":neighbours ki", "ki") == ["kind="]
+    assert complete.candidates(":neighbours kind=to", "to") == ["token", "topic"]
+    assert "limit=" in complete.candidates(":neighbours 3 ", "")
+    assert complete.candidates(":nothing x", "x") == []
+    assert complete.candidates("MATCH (f:Fe", "Fe") == ["Feature"]
+    assert complete.candidates("MATCH (f) WHERE f.fir", "fir") == ["FIRES_IN", "firing_rate"]
+    assert complete("MATCH (f:Fe", "Fe", 0) == "Feature"
+    assert complete("MATCH (f:Fe", "Fe", 1) is None
+
+
+def test_arguments_of_a_query_are_read() -> None:
+    spec = query("neighbours")
+    assert parsed(spec.parameters, ["heart", "limit=5", "mutual=true", "run=null"]) == {
+        "feature": "heart",
+        "limit": 5,
+        "mutual": True,
+        "run": None,
+    }
+    assert parsed(query("features").parameters, ["a, b,c"]) == {"features": ["a", "b", "c"]}
+    assert parsed(query("shared_neighbours").parameters, ["b=x", "y"]) == {"a": "y", "b": "x"}
+    for wrong in (["heart", "other"], ["limit=many"]):
+        with pytest.raises(UsageError):
+            parsed(spec.parameters, wrong)
