@@ -250,7 +250,7 @@ def write_build(folder: Path, *, edges: int) -> Path:
 
 
 def _features(keys: list[str], rng: np.random.Generator) -> pa.Table:
-    made = {name: _column(field, len(keys), rng) for name, field in _fields("features")}
+    made = {name: column(field, len(keys), rng) for name, field in fields("features")}
     made |= {
         "key": pa.array(keys),
         "sae": pa.array([SAE] * len(keys)),
@@ -274,16 +274,17 @@ def _edges(keys: pa.Array, edges: int, rng: np.random.Generator) -> Iterator[pa.
         source, target = np.concatenate(sources)[:left], np.concatenate(targets)[:left]
         left -= len(source)
         if len(source):
-            made = {name: _column(field, len(source), rng) for name, field in _fields("edges")}
+            made = {name: column(field, len(source), rng) for name, field in fields("edges")}
             made |= {"source": keys.take(pa.array(source)), "target": keys.take(pa.array(target))}
             yield pa.table(made, schema=schema("edges"))
 
 
-def _fields(table: str) -> list[tuple[str, pa.Field]]:
+def fields(table: str) -> list[tuple[str, pa.Field]]:
+    """Return the names and fields of a table of builds."""
     return [(field.name, field) for field in schema(table)]
 
 
-def _column(field: pa.Field, rows: int, rng: np.random.Generator) -> pa.Array:
+def column(field: pa.Field, rows: int, rng: np.random.Generator) -> pa.Array:
     """Return values of a field's type, as long in decimal as real ones."""
     if pa.types.is_floating(field.type):
         values, nulls = rng.standard_normal(rows), None
