@@ -1,4 +1,4 @@
-"""Writes the Python methods of the catalogue from the headers of its files.
+"""Writes the Python methods and the page of the catalogue from the headers of its files.
 
 ``python -m queries.codegen`` writes them, ``--check`` only says whether they are up to date (exit
 code 1 where not). A method is what its header says: a parameter, a default, a range or a column
@@ -14,6 +14,7 @@ from textwrap import fill, indent
 from typing import TYPE_CHECKING
 
 from queries.catalogue import catalogue
+from queries.catalogue_page import WIDTH, meaning, page
 from queries.header import GROUPS
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 API = ROOT / "atlas" / "api"
-WIDTH = 96
 
 CLASSES = {
     "feature": "Feature",
@@ -65,8 +65,9 @@ def modules() -> dict[Path, str]:
 
 
 def written() -> dict[Path, str]:
-    """Return the text of each generated module as it is to be in the repository."""
-    return {path: _formatted(text) for path, text in modules().items()}
+    """Return the text of each generated file as it is to be in the repository."""
+    found = {path: _formatted(text) for path, text in modules().items()}
+    return found | {ROOT / "docs" / "catalogue.md": page()}
 
 
 def _formatted(text: str) -> str:
@@ -149,7 +150,7 @@ def _method(spec: QuerySpec) -> str:
     if spec.parameters:
         doc += ["", "Parameters", "----------"]
         for parameter in spec.parameters:
-            doc += [parameter.name, _wrapped(_meaning(parameter), "    ")]
+            doc += [parameter.name, _wrapped(meaning(parameter), "    ")]
     columns = ", ".join(f"``{column.name}``" for column in spec.columns)
     doc += ["", "Returns", "-------", _result(spec), _wrapped(f"Columns {columns}.", "    ")]
     text = "\n".join(doc)
@@ -251,13 +252,6 @@ def _annotation(parameter: Parameter) -> str:
     else:
         kind = _TYPES.get(parameter.type, "str")
     return f"{kind} | None" if parameter.nullable else kind
-
-
-def _meaning(parameter: Parameter) -> str:
-    limits = ""
-    if parameter.minimum is not None and parameter.maximum is not None:
-        limits = f" From {parameter.minimum:g} to {parameter.maximum:g}."
-    return parameter.meaning + limits
 
 
 def _result(spec: QuerySpec) -> str:

@@ -187,19 +187,44 @@ class Table(Sequence["Row"]):
     def __rich__(self) -> RichTable:
         from rich.table import Table as RichTable
 
-        names = self.spec.table if self.spec is not None else self.columns
+        title, rows = self.shown(_SHOWN)
         more = len(self) - _SHOWN
         caption = f"{more} more" if more > 0 else None
-        made = RichTable(title=f"{self.title} ({len(self)})", title_justify="left", caption=caption)
-        for name in names:
+        made = RichTable(title=f"{title}: {len(self)}", title_justify="left", caption=caption)
+        for name in self.shown_columns:
             made.add_column(name)
-        for row in self._rows[:_SHOWN]:
-            made.add_row(*(as_text(row[name]) for name in names))
+        for row in rows:
+            made.add_row(*(as_text(value) for value in row.values()))
         return made
 
     def _repr_html_(self) -> str:
-        names = self.spec.table if self.spec is not None else self.columns
-        return rows_as_html(self._rows[:_SHOWN], names, title=self.title, total=len(self))
+        title, rows = self.shown(_SHOWN)
+        return rows_as_html(rows, self.shown_columns, title=title, total=len(self))
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """Names of the columns that fit a terminal; all are there."""
+        return list(self.spec.table) if self.spec is not None else self.columns
+
+    def shown(self, limit: int | None = None) -> tuple[str, list[Row]]:
+        """Return a title, and the columns that fit a terminal.
+
+        Where all keys begin alike, as those of one SAE, the beginning is in the title and not in
+        the rows.
+
+        Parameters
+        ----------
+        limit
+            Most rows; None returns all.
+        """
+        rows = [{name: row.get(name) for name in self.shown_columns} for row in self._rows[:limit]]
+        heads = {str(row["key"]).rpartition("/")[0] for row in rows if row.get("key") is not None}
+        if len(heads) != 1:
+            return self.title, rows
+        head = heads.pop()
+        for row in rows:
+            row["key"] = row["key"] and row["key"][len(head) + 1 :]
+        return f"{self.title} ({head}/...)", rows
 
 
 def as_text(value: Any) -> str:

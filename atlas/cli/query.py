@@ -158,7 +158,8 @@ def print_result(
     elif isinstance(result, Mapping):
         print_table([{"": name, spec.title: _brief(value)} for name, value in result.items()])
     else:
-        _print_rows(rows, spec)
+        title, shown = result.shown()
+        print_table(shown, title=title)
 
 
 def _option(parameter: Parameter) -> inspect.Parameter:
@@ -181,21 +182,6 @@ def _option(parameter: Parameter) -> inspect.Parameter:
 
 def _as(kind: type, limit: float | None) -> Any:
     return None if limit is None else kind(limit)
-
-
-def _print_rows(rows: Sequence[Mapping[str, Any]], spec: QuerySpec) -> None:
-    """Print the columns that fit, keys of one SAE without what they have in common."""
-    heads = {str(row["key"]).rpartition("/")[0] for row in rows if "key" in row}
-    title = spec.title
-    shown = [{name: row[name] for name in spec.table} for row in rows]
-    if len(heads) == 1 and "key" in spec.table:
-        head = heads.pop()
-        title = f"{spec.title} ({head}/...)"
-        shown = [
-            {name: row[name][len(head) + 1 :] if name == "key" else row[name] for name in row}
-            for row in shown
-        ]
-    print_table(shown, title=title)
 
 
 def _brief(value: Any) -> Any:

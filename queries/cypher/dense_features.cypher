@@ -17,8 +17,8 @@
 //   d: integer -- Documents where it fires.
 //   mean: float -- Mean activation where it fires.
 //   max: float -- Largest activation.
-//   top_domain: string -- Domain with most of its firings.
-//   top_domain_share: float -- Share of its firings in that domain.
+//   top_domain: string -- Most distinctive domain of the documents in which it fires.
+//   top_domain_share: float -- Share of that domain among the documents in which it fires.
 //   degree: integer -- Edges in the backbone.
 //   community: string -- Key of its community.
 //   run: string -- Run that the numbers are of.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from atlas.cli import app
 from ingest.load import load
 from tests.builds import write_build
 
@@ -44,15 +44,10 @@ def test_there_are_commands_to_run():
 
 @pytest.mark.db
 @pytest.mark.parametrize("command", commands())
-def test_the_command_runs(command, loaded, tmp_path):
+def test_the_command_runs(command, loaded, tmp_path, monkeypatch):
     words = shlex.split(command)[1:]
-    done = subprocess.run(
-        [sys.executable, "-m", "atlas.cli", "--home", str(loaded.home), *words],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    monkeypatch.setenv("ATLAS_HOME", str(loaded.home))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception}"
     assert done.stdout.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,11 @@ RETURN f
 def test_there_are_as_many_as_promised() -> None:
     assert len(NAMES) >= 40
     assert {spec.group for spec in catalogue().values()} == set(GROUPS)
+
+
+def test_the_readme_counts_them() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert f"All {len(NAMES)} queries" in readme
 
 
 def test_header_is_read() -> None:
