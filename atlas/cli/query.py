@@ -24,6 +24,7 @@ from queries.catalogue import catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.bulk.choice import How
     from queries.header import Parameter, QuerySpec
 
 
@@ -67,6 +68,9 @@ def load(
     force: Annotated[
         bool, typer.Option("--force", help="Load again; replace a run of the same name.")
     ] = False,
+    how: Annotated[
+        str, typer.Option(help="bolt sends batches, bulk imports into an empty managed database.")
+    ] = "auto",
     as_json: _JSON = False,
 ) -> None:
     """Load a build into the graph; what is loaded already is left alone."""
@@ -74,7 +78,7 @@ def load(
     from atlas.progress import reporter
 
     with Atlas.connect() as atlas:
-        summary = atlas.load(build, force=force, reporter=reporter(quiet=as_json))
+        summary = atlas.load(build, force=force, how=_how(how), reporter=reporter(quiet=as_json))
     values = dataclasses.asdict(summary)
     if as_json:
         print_json(values)
@@ -82,6 +86,12 @@ def load(
         state = "loaded" if summary.loaded else "was loaded already"
         table = {"run": summary.run, "state": state, **summary.rows, "seconds": summary.seconds}
         print_table([{"name": name, "value": value} for name, value in table.items()])
+
+
+def _how(how: str) -> How:
+    if how not in ("auto", "bolt", "bulk"):
+        raise UsageError(f"A load is not {how!r}.", hint="Use auto, bolt or bulk.")
+    return how  # type: ignore[return-value]
 
 
 def _list(ctx: typer.Context, as_json: _JSON = False) -> None:

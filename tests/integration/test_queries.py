@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 from collections.abc import Mapping
@@ -409,6 +411,48 @@ def _options(sample: dict[str, Any]) -> Iterator[str]:
                 yield f"--{'' if one else 'no-'}{name.replace('_', '-')}"
             else:
                 yield from (f"--{name.replace('_', '-')}", str(one))
+
+
+def test_csv_columns_and_pipes(command: CliRunner, atlas: Atlas) -> None:
+    rows = atlas.hubs(limit=3)
+    text = command.invoke(app, ["query", "hubs", "--limit", "3", "--csv"]).stdout
+    written = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["key"] for row in written] == rows.column("key")
+    assert [json.loads(row["top_tokens"]) for row in written] == rows.column("top_tokens")
+    keys = command.invoke(app, ["query", "hubs", "--limit", "3", "--column", "key"]).stdout
+    assert keys.splitlines() == rows.column("key")
+    piped = command.invoke(app, ["query", "features", "--features", "-", "--json"], input=keys)
+    assert [row["key"] for row in json.loads(piped.stdout)] == keys.splitlines()
+    one = command.invoke(app, ["query", "feature", "--feature", "3", "--csv"]).stdout
+    assert len(list(csv.reader(io.StringIO(one, newline="")))) == 2
+    for wrong in (["--column", "nothing"], ["--json", "--csv"], ["--timeout", "0"]):
+        assert isinstance(command.invoke(app, ["query", "hubs", *wrong]).exception, UsageError), (
+            wrong
+        )
+
+
+def test_the_shell(command: CliRunner, atlas: Atlas) -> None:
+    def said(*arguments: str, **how: Any) -> str:
+        result = command.invoke(app, ["shell", *arguments], **how)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    near = said("-c", ":neighbours 3 limit=2", "--json")
+    assert json.loads(near) == json.loads(json.dumps(atlas.neighbours(3, limit=2).to_dicts()))
+    counted = said(input="MATCH (f:Feature)\nRETURN count(f) AS features;\n:hubs limit=1\n")
+    assert "features" in counted
+    assert "Hubs" in counted
+    assert "must be given" in said("-c", ":help neighbours")
+    assert "shortest_path" in said("-c", ":queries")
+    for wrong, message in (
+        ("CREATE (n) RETURN n", "only reads"),
+        (":neighbors 3", "Did you mean 'neighbours'"),
+        (":neighbours 3 limt=2", "Did you mean 'limit'"),
+        (":neighbours 'heart", "quotation"),
+    ):
+        error = command.invoke(app, ["shell", "-c", wrong]).exception
+        assert isinstance(error, UsageError)
+        assert message in str(error)
 
 
 def test_the_catalogue_is_listed(command: CliRunner) -> None:
