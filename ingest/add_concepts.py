@@ -116,6 +116,8 @@ def add_concepts(
     build = open_build(folder, verify=False)
     had = list(build.run.get("parameters", {}).get(PARAMETER, ()))
     wanted = sorted({*had, *ontologies})
+    if not wanted:
+        raise UsageError("No ontology is named.", hint="Name hpo or icd10.")
     chosen = [load_ontology(name) for name in wanted]
     if had == wanted and not _is_torn(build):
         return _as_it_is(build)

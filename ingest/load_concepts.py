@@ -69,22 +69,30 @@ def load_concepts(
         The build is not in order.
     """
     build, told = open_build(folder, verify=False), reporter or SilentReporter()
-    with database_errors(f"Adding concepts to {build.run_id}"):
-        state = run_state(driver, database, build.run_id)
-        if not state["known"] or state["digest"] == build.digest:
+    with (
+        database_errors(f"Adding concepts to {build.run_id}"),
+        exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: _refuse(build.run_id)),
+    ):
+        if not _is_due(driver, database, build):
             return False
-        if state["state"] != "loaded" or state["digest"] not in build.run.get(REPLACED, ()):
-            raise DatabaseError(
-                f"The database holds {build.run_id} with other contents than {build.path}, or in"
-                " part.",
-                hint=f"Load it again with `atlas load {build.path} --force`.",
-            )
         open_build(folder)
-        with exclusive(driver, database, name=LOAD_LOCK, waiting=lambda: _refuse(build.run_id)):
-            _clear(driver, database, build.run_id)
-            for table in ("concepts", "about"):
-                _write_table(driver, database, build, table, reporter=told)
-            write(driver, database, _RECORD, run=run_parameters(build)["run"])
+        _clear(driver, database, build.run_id)
+        for table in ("concepts", "about"):
+            _write_table(driver, database, build, table, reporter=told)
+        write(driver, database, _RECORD, run=run_parameters(build)["run"])
+    return True
+
+
+def _is_due(driver: neo4j.Driver, database: str | None, build: BuildFolder) -> bool:
+    """Return whether the database has the run, and not these concepts."""
+    state = run_state(driver, database, build.run_id)
+    if not state["known"] or state["digest"] == build.digest:
+        return False
+    if state["state"] != "loaded" or state["digest"] not in build.run.get(REPLACED, ()):
+        raise DatabaseError(
+            f"The database holds {build.run_id} with other contents than {build.path}, or in part.",
+            hint=f"Load it again with `atlas load {build.path} --force`.",
+        )
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from functools import cache
 from importlib import resources
@@ -102,6 +103,16 @@ def question(name: str, parameters: Mapping[str, Any]) -> Question[list[Row]]:
         known = yield from _resolve(spec, given, trusting=False)
         if known != values:
             rows = yield Request(spec.cypher, known, f"query {name}")
+    return _with_maps(spec, rows)
+
+
+def _with_maps(spec: QuerySpec, rows: list[Row]) -> list[Row]:
+    """Return rows with dicts for maps that the graph keeps as JSON text."""
+    names = [column.name for column in spec.columns if column.type == "map"]
+    for row in rows:
+        for name in names:
+            if isinstance(row.get(name), str):
+                row[name] = json.loads(row[name])
     return rows
 
 
@@ -115,9 +126,9 @@ def _resolve(
         resolver = _RESOLVERS.get(parameter.type)
         if resolver is None or value is None:
             continue
-        names: list[Any] = value if isinstance(value, list) else [value]
-        keys = parameter.type in ("feature", "features")
-        if not (trusting and keys and all(looks_like_key(name) for name in names)):
+        # Of a list, one that is missing would go unnoticed beside the others.
+        trusted = trusting and parameter.type == "feature" and looks_like_key(str(value))
+        if not trusted:
             values[parameter.name] = yield from resolver(value)
     return values
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from atlas.graph.reader import Reader, Row
 
 _LISTED = 8
+_DIGITS = 18  # of a number that Neo4j can hold
 
 _FEATURES = "UNWIND $keys AS key MATCH (f:Feature {key: key}) RETURN key"
 _SAES = "MATCH (s:Sae) RETURN s.key AS key ORDER BY key"
@@ -34,11 +35,10 @@ WHERE c.key = $text OR c.label = $text OR c.number = $number
 RETURN c.key AS key, c.label AS label, c.number AS number, c.run AS run
 ORDER BY key
 """
-# A run of another kind than a build (an attribution) adds to the features of builds.
-_RUNS = "MATCH (r:Run) WHERE r.kind IS NULL RETURN r.key AS key ORDER BY key"
+_RUNS = "MATCH (r:Run) RETURN r.key AS key, r.kind AS kind ORDER BY key"
 _CONCEPTS = """
 MATCH (c:Concept)
-WHERE c.key = $text OR c.name = $text OR c.key ENDS WITH $ending
+WHERE c.key = $text OR c.name = $text OR toLower(c.key) ENDS WITH toLower($ending)
 RETURN c.key AS key, c.name AS label ORDER BY key
 """
 _LIKE_CONCEPTS = """
@@ -75,13 +75,13 @@ def feature_key(name: str | int) -> Question[str]:
         Several fit; the message lists them.
     """
     text = str(name).strip()
-    if text.isdecimal():
+    if _is_index(text):
         sae = yield from _only_sae(text)
         return (yield from _existing(f"{sae}/{int(text)}", name))
     if (yield Request(_FEATURES, {"keys": [text]})):
         return text
     head, slash, index = text.rpartition("/")
-    if slash and index.isdecimal():
+    if slash and _is_index(index):
         sae = yield from sae_key(head)
         return (yield from _existing(f"{sae}/{int(index)}", name))
     return (yield from _by_words(text))
@@ -108,7 +108,7 @@ def community_key(name: str | int) -> Question[str]:
         Several fit, for example the same number in several runs; the message lists them.
     """
     text = str(name).strip()
-    number = int(text) if text.isdecimal() else None
+    number = int(text) if _is_index(text) else None
     rows = yield Request(_COMMUNITY, {"text": text, "number": number})
     exact = [row for row in rows if row["key"] == text]
     if not rows:
@@ -146,7 +146,8 @@ def only_run_key() -> Question[str]:
     UsageError
         It has several; the message lists them.
     """
-    runs = [row["key"] for row in (yield Request(_RUNS))]
+    # A run of another kind than a build (an attribution) adds to the features of builds.
+    runs = [row["key"] for row in (yield Request(_RUNS)) if row["kind"] is None]
     if not runs:
         raise NotFoundError("The database has no run.", hint="Load a build with `atlas load`.")
     if len(runs) > 1:
@@ -237,6 +238,10 @@ def resolve_run(reader: Reader, name: str) -> str:
 def only_run(reader: Reader) -> str:
     """Return the key of the database's only run; see `only_run_key`."""
     return ask(reader, only_run_key())
+
+
+def _is_index(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def _only_sae(index: str) -> Question[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atlas.errors import NotFoundError
@@ -83,6 +82,19 @@ def plain_names(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in parameters.items()}
 
 
+def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters of a user's statement, with keys for objects and rows for tables."""
+    from atlas.api.objects import Record
+    from atlas.api.table import Table
+
+    def one(value: Any) -> Any:
+        if isinstance(value, Table):
+            return value.to_dicts()
+        return value.key if isinstance(value, Record) else value
+
+    return {name: one(value) for name, value in parameters.items()}
+
+
 def _plain(value: Any) -> Any:
     from atlas.api.objects import Features, Record
 
@@ -106,7 +118,6 @@ def result_of(spec: QuerySpec, rows: list[Row], given: Mapping[str, Any], *, atl
     from atlas.api import objects
     from atlas.api.table import Table
 
-    _decode_maps(spec, rows)
     if spec.single:
         if not rows:
             raise NotFoundError(f"The query {spec.name} finds nothing for {dict(given)}.")
@@ -120,11 +131,3 @@ def result_of(spec: QuerySpec, rows: list[Row], given: Mapping[str, Any], *, atl
     }
     table = tables.get(spec.result, Table)
     return table(rows, spec=spec, parameters=given, atlas=atlas)
-
-
-def _decode_maps(spec: QuerySpec, rows: list[Row]) -> None:
-    """Turn maps that the graph keeps as JSON text into dicts, in place."""
-    for name in [column.name for column in spec.columns if column.type == "map"]:
-        for row in rows:
-            if isinstance(row.get(name), str):
-                row[name] = json.loads(row[name])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
 from atlas.api.aio import AsyncQueries
+from atlas.api.asking import plain_values
 from atlas.graph.async_reader import AsyncReader
 from atlas.graph.reader import NO_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
     from types import TracebackType
 
@@ -84,14 +86,16 @@ class AsyncAtlas(AsyncQueries):
         """Run a Cypher statement that only reads; see `atlas.Atlas.cypher`."""
         from atlas.api.table import Table
 
-        what = "Cypher statement"
+        what, parameters = "Cypher statement", plain_values(parameters)
         await self.reader.check(text, parameters, what=what)
-        rows = await self.reader.read(text, parameters, what=what)
-        return Table(rows, parameters=parameters)
+        columns, rows = await self.reader.read_table(text, parameters, what=what)
+        return Table(rows, parameters=parameters, columns=columns)
 
-    async def stream(self, text: str, /, **parameters: Any) -> AsyncIterator[Row]:
+    async def stream(self, text: str, /, **parameters: Any) -> AsyncGenerator[Row, None]:
         """Yield the rows of a statement as they arrive; see `atlas.Atlas.stream`."""
-        what = "Cypher statement"
+        what, parameters = "Cypher statement", plain_values(parameters)
         await self.reader.check(text, parameters, what=what)
-        async for row in self.reader.stream(text, parameters, what=what):
-            yield row
+        # Closing this generator closes the session of the inner one as well.
+        async with aclosing(self.reader.stream(text, parameters, what=what)) as rows:
+            async for row in rows:
+                yield row

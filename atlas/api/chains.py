@@ -108,7 +108,7 @@ class FeatureQueries:
     def concepts(
         self,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:
@@ -169,7 +169,7 @@ class FeatureQueries:
         *,
         k: int = 3,
         max_hops: int = 6,
-        min_phi: float = 0.0,
+        min_phi: float | None = None,
         mutual: bool = True,
         kind: Literal["token", "topic", "exclusive"] = "token",
         run: RunName | None = None,
@@ -252,7 +252,7 @@ class FeatureQueries:
         b: FeatureName,
         *,
         max_hops: int = 6,
-        min_phi: float = 0.0,
+        min_phi: float | None = None,
         mutual: bool = True,
         kind: Literal["token", "topic", "exclusive"] = "token",
         run: RunName | None = None,
@@ -397,7 +397,10 @@ class CommunityQueries:
         return found
 
     def concepts(
-        self, *, limit: int = 20, kind: Literal["any", "domain", "topic", "term"] = "any"
+        self,
+        *,
+        limit: int = 20,
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
     ) -> Table:
         """Ask for "Concepts of a community"; see `atlas.Atlas.community_concepts`."""
         found: Table = self._asking().community_concepts(community=self.key, limit=limit, kind=kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from atlas.api.asking import plain_values
 from atlas.errors import UsageError
 from atlas.graph.reader import NO_LIMIT, DriverReader
 
@@ -164,7 +165,8 @@ class Connection:
         text
             The statement. Calls of procedures that do more than read are refused as well.
         **parameters
-            Values of its parameters.
+            Values of its parameters; of a feature, community or run its key, of a table its
+            rows.
 
         Returns
         -------
@@ -182,10 +184,10 @@ class Connection:
         """
         from atlas.api.table import Table
 
-        what = "Cypher statement"
+        what, parameters = "Cypher statement", plain_values(parameters)
         self.reader.check(text, parameters, what=what)
-        rows = self.reader.read(text, parameters, what=what)
-        return Table(rows, parameters=parameters, atlas=self)
+        columns, rows = self.reader.read_table(text, parameters, what=what)
+        return Table(rows, parameters=parameters, atlas=self, columns=columns)
 
     def stream(self, text: str, /, **parameters: Any) -> Iterator[Row]:
         """Yield the rows of a statement as they arrive; see `cypher`.
@@ -193,7 +195,7 @@ class Connection:
         Only a batch of them is in memory. Where the server fails on the way, a `DatabaseError`
         follows the rows before it.
         """
-        what = "Cypher statement"
+        what, parameters = "Cypher statement", plain_values(parameters)
         self.reader.check(text, parameters, what=what)
         return self.reader.stream(text, parameters, what=what)
 
@@ -205,6 +207,6 @@ class Connection:
         """
         import pandas as pd
 
-        what = "Cypher statement"
+        what, parameters = "Cypher statement", plain_values(parameters)
         self.reader.check(text, parameters, what=what)
         return pd.DataFrame(self.reader.columns(text, parameters, what=what))

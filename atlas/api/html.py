@@ -5,19 +5,20 @@ All text of the model and of users is escaped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 _STYLE = (
-    "<style>.sfa{font:13px system-ui,sans-serif}.sfa table{border-collapse:collapse}"
+    "<style>.sfa{font:13px system-ui,sans-serif}.sfa table{border-collapse:collapse;font:inherit}"
     ".sfa td,.sfa th{padding:2px 8px;text-align:left;vertical-align:top}"
     ".sfa th{opacity:.65;font-weight:600}.sfa td.num{text-align:right}"
     ".sfa .tok{white-space:pre-wrap;border-radius:2px}.sfa .dim{opacity:.65}"
     ".sfa code{font-size:12px}</style>"
 )
 _BARS = ("phi", "npmi", "score", "cosine", "auc", "stability", "share", "inside", "stay")
-"""Columns drawn as bars: numbers from 0 to 1, or scaled by the largest."""
+"""Columns drawn as bars, as long as the largest allows."""
 
 
 def rows_as_html(
@@ -107,7 +108,7 @@ def _cell(value: Any, largest: float | None) -> str:
     if isinstance(value, bool) or value is None:
         return f"<td>{'' if value is None else str(value).lower()}</td>"
     if isinstance(value, int | float):
-        bar = _bar(value / largest) if largest else ""
+        bar = _bar(value / largest) if largest and math.isfinite(value) else ""
         return f'<td class="num">{_number(value)} {bar}</td>'
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"<td>{escape(' '.join(str(item) for item in value[:8]))}</td>"
@@ -124,7 +125,8 @@ def _bar(share: float) -> str:
 
 
 def _largest(rows: Sequence[Mapping[str, Any]], name: str) -> float:
-    values = [abs(row[name]) for row in rows if isinstance(row.get(name), int | float)]
+    numbers = [row[name] for row in rows if isinstance(row.get(name), int | float)]
+    values = [abs(number) for number in numbers if math.isfinite(number)]
     return float(max(values, default=0.0)) or 1.0
 
 

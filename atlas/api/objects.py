@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from atlas.graph.reader import Row
 
 
+_MOST_EDGES = 100_000
+
+
 class Record(Mapping[str, Any]):
     """One node of the graph: a mapping of what is known of it, read when it is first needed.
 
@@ -82,11 +85,16 @@ class Record(Mapping[str, Any]):
 
     def __rich__(self) -> RichTable:
         from rich.table import Table as RichTable
+        from rich.text import Text
 
-        made = RichTable(title=repr(self), title_justify="left", show_header=False)
+        made = RichTable(title=Text(repr(self)), title_justify="left", show_header=False)
         for name, value in self.card().items():
-            made.add_row(name, as_text(value))
+            made.add_row(Text(name), Text(as_text(value)))
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The atlas has a password and a connection, which do not belong into a result's pickle.
+        return self.__dict__ | {"_atlas": None}
 
 
 class Feature(Record, FeatureQueries):
@@ -128,7 +136,7 @@ class Feature(Record, FeatureQueries):
     def community(self) -> Community | None:
         """Return the community it is in; None for one that is in none."""
         found = self.card()["community"]
-        return None if found is None else Community(found, atlas=self._atlas)
+        return None if found is None else Community(_named(found), atlas=self._atlas)
 
     def _repr_html_(self) -> str:
         return feature_as_html(self.card())
@@ -156,7 +164,7 @@ class Features(Table, FeaturesQueries):
 
     def objects(self) -> list[Feature]:
         """Return the features as objects, in the rows' order."""
-        return [Feature(row, atlas=self._atlas) for row in self._rows]
+        return [Feature(_named(row), atlas=self._atlas) for row in self._rows]
 
     def community(self) -> Communities:
         """Return the communities that these features are in, with how many of them."""
@@ -177,7 +185,8 @@ class Features(Table, FeaturesQueries):
         Raises
         ------
         UsageError
-            There are more features than a query takes (`queries.catalogue.MOST_FEATURES`).
+            There are more features than a query takes (`queries.catalogue.MOST_FEATURES`), or
+            more edges.
         """
         import networkx as nx
 
@@ -185,7 +194,12 @@ class Features(Table, FeaturesQueries):
         for row in self._rows:
             graph.add_node(row["key"], **{n: v for n, v in row.items() if n != "key"})
         if graph:
-            found = self._asking().edges_among(self.keys, kind=kind, limit=10_000)
+            found = self._asking().edges_among(self.keys, kind=kind, limit=_MOST_EDGES)
+            if len(found) == _MOST_EDGES:
+                raise UsageError(
+                    f"There are {_MOST_EDGES:,} edges or more among these {len(graph):,} features.",
+                    hint="Take fewer features, or `Atlas.graph(features=...)`.",
+                )
             graph.add_edges_from(found.to_networkx().edges(data=True))
         return graph
 
@@ -203,7 +217,7 @@ class Communities(Table):
 
     def objects(self) -> list[Community]:
         """Return the communities as objects, in the rows' order."""
-        return [Community(row, atlas=self._atlas) for row in self._rows]
+        return [Community(_named(row), atlas=self._atlas) for row in self._rows]
 
 
 class Runs(Table):
@@ -211,4 +225,9 @@ class Runs(Table):
 
     def objects(self) -> list[Run]:
         """Return the runs as objects, in the rows' order."""
-        return [Run(row, atlas=self._atlas) for row in self._rows]
+        return [Run(_named(row), atlas=self._atlas) for row in self._rows]
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row says of its node; its other columns may be those of an edge."""
+    return {name: row[name] for name in ("key", "label") if name in row}

@@ -37,6 +37,8 @@ class Table(Sequence["Row"]):
         The parameters it was asked with.
     atlas
         The `Atlas` that was asked; what needs another query asks it.
+    columns
+        Names of the columns where there is no `spec`; by default those of the first row.
     """
 
     def __init__(
@@ -46,18 +48,20 @@ class Table(Sequence["Row"]):
         spec: QuerySpec | None = None,
         parameters: Mapping[str, Any] | None = None,
         atlas: Any = None,
+        columns: Sequence[str] = (),
     ) -> None:
         self._rows = list(rows)
+        self._columns = list(columns)
         self.spec = spec
         self.parameters = dict(parameters or {})
         self._atlas = atlas
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns; those of the first row where the query is the user's own."""
+        """Names of the columns, in order."""
         if self.spec is not None:
             return [column.name for column in self.spec.columns]
-        return list(self._rows[0]) if self._rows else []
+        return self._columns or (list(self._rows[0]) if self._rows else [])
 
     @property
     def title(self) -> str:
@@ -156,7 +160,17 @@ class Table(Sequence["Row"]):
         return self._rows
 
     def _like(self, rows: Iterable[Row]) -> Self:
-        return type(self)(rows, spec=self.spec, parameters=self.parameters, atlas=self._atlas)
+        return type(self)(
+            rows,
+            spec=self.spec,
+            parameters=self.parameters,
+            atlas=self._atlas,
+            columns=self._columns,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The atlas has a password and a connection, which do not belong into a result's pickle.
+        return self.__dict__ | {"_atlas": None}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -186,15 +200,18 @@ class Table(Sequence["Row"]):
 
     def __rich__(self) -> RichTable:
         from rich.table import Table as RichTable
+        from rich.text import Text
 
         title, rows = self.shown(_SHOWN)
         more = len(self) - _SHOWN
         caption = f"{more} more" if more > 0 else None
-        made = RichTable(title=f"{title}: {len(self)}", title_justify="left", caption=caption)
+        heading = Text(f"{title}: {len(self)}")
+        made = RichTable(title=heading, title_justify="left", caption=caption)
+        # Tokens such as "[/INST]" are text, not markup.
         for name in self.shown_columns:
-            made.add_column(name)
+            made.add_column(Text(name))
         for row in rows:
-            made.add_row(*(as_text(value) for value in row.values()))
+            made.add_row(*(Text(as_text(value)) for value in row.values()))
         return made
 
     def _repr_html_(self) -> str:

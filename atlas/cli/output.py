@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from atlas.errors import UsageError
 
@@ -63,10 +64,11 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
     if not rows:
         console.print(f"{title}: no rows" if title else "no rows", markup=False)
         return
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    heading = Text(title) if title else None
+    table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left")
     for column in rows[0]:
         numeric = all(isinstance(row[column], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     console.print(table)

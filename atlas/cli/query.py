@@ -32,11 +32,15 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 _COLUMN = Annotated[str | None, typer.Option(help="Print this column, a value a line.")]
 _TIMEOUT = Annotated[float | None, typer.Option(help="Seconds that the query may take.")]
+_MAX_ROWS = Annotated[int | None, typer.Option(help="Most rows; more is an error.")]
+_MIB = Annotated[float | None, typer.Option(help="Most memory of the rows, in MiB.")]
 _EXTRAS = (
     ("as_json", False, _JSON),
     ("as_csv", False, _CSV),
     ("column", None, _COLUMN),
     ("timeout", None, _TIMEOUT),
+    ("max_rows", None, _MAX_ROWS),
+    ("mib", None, _MIB),
 )
 _TYPES: Mapping[str, Any] = {
     "integer": int,
@@ -111,7 +115,8 @@ def _command(spec: QuerySpec) -> Callable[..., None]:
         from atlas.api import Atlas
 
         form = {name: options.pop(name) for name in ("as_json", "as_csv", "column")}
-        budget = Budget(seconds=options.pop("timeout"))
+        seconds, rows, mib = (options.pop(name) for name in ("timeout", "max_rows", "mib"))
+        budget = Budget(seconds=seconds, rows=rows, mib=mib)
         for parameter in spec.parameters:
             if parameter.type == "features":
                 options[parameter.name] = _names(options[parameter.name])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas.cli.output import print_json, print_table
+from atlas.cli.output import print_csv, print_json, print_table
 from atlas.cli.query import print_result
 from atlas.cli.shell import PromptShell
 from atlas.errors import UsageError
@@ -52,22 +52,26 @@ class QueryShell(PromptShell):
     ----------
     atlas
         The atlas to ask.
-    as_json
-        Print JSON instead of tables.
+    as_json, as_csv
+        Print JSON or CSV instead of tables.
     """
 
     help_text = _HELP
 
-    def __init__(self, atlas: Atlas, *, as_json: bool = False) -> None:
+    def __init__(self, atlas: Atlas, *, as_json: bool = False, as_csv: bool = False) -> None:
         self.atlas = atlas
         self.as_json = as_json
+        self.as_csv = as_csv
 
     def run(self, statement: str) -> None:
         """Run one statement that only reads, and print its rows."""
         began = time.monotonic()
         rows = self.atlas.cypher(statement)
-        if self.as_json:
-            print_json(rows)
+        if self.as_json or self.as_csv:
+            if self.as_json:
+                print_json(rows)
+            else:
+                print_csv(rows, rows.columns)
             return
         print_table(rows[:_SHOWN])
         shown = f"first {_SHOWN} of {len(rows)} rows" if len(rows) > _SHOWN else f"{len(rows)} rows"
@@ -87,7 +91,7 @@ class QueryShell(PromptShell):
         else:
             spec = query(name)
             result = self.atlas.query(name, **parsed(spec.parameters, arguments))
-            print_result(result, spec, as_json=self.as_json)
+            print_result(result, spec, as_json=self.as_json, as_csv=self.as_csv)
         return True
 
     def _describe(self, name: str) -> None:
@@ -215,7 +219,10 @@ def shell(
         str | None, typer.Option("--command", "-c", help="Run this and end.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a query may take.")] = None,
+    max_rows: Annotated[int | None, typer.Option(help="Most rows; more is an error.")] = None,
+    mib: Annotated[float | None, typer.Option(help="Most memory of the rows, in MiB.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Ask the graph in Cypher or by the catalogue, typed in or piped in; nothing can be written.
 
@@ -223,8 +230,8 @@ def shell(
     """
     from atlas.api import Atlas
 
-    with Atlas.connect(budget=Budget(seconds=timeout)) as atlas:
-        prompt = QueryShell(atlas, as_json=as_json)
+    with Atlas.connect(budget=Budget(seconds=timeout, rows=max_rows, mib=mib)) as atlas:
+        prompt = QueryShell(atlas, as_json=as_json, as_csv=as_csv)
         if command is not None:
             prompt.run_text(command)
         elif sys.stdin.isatty():

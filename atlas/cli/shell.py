@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import suppress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from neo4j import Driver
 
 _TABLE_ROWS = 1000
+_COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _HELP = """\
 Write Cypher and end it with a semicolon; it may take several lines.
   :help    this text
@@ -41,6 +43,11 @@ class StatementReader:
     def pending(self) -> str:
         """What has been read since the last statement's end, stripped."""
         return self._text.strip()
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is pending but comments."""
+        return not self._within and not _COMMENTS.sub("", self._text).strip()
 
     def clear(self) -> None:
         """Forget what is pending."""
@@ -89,6 +96,7 @@ class PromptShell:
     """Reads statements and commands from text or a terminal; subclasses run them."""
 
     help_text = _HELP
+    _left = False
 
     def run(self, statement: str) -> None:
         """Run one statement and print what it returns."""
@@ -108,10 +116,12 @@ class PromptShell:
         """
         reader = StatementReader()
         for line in (text + "\n;").splitlines(keepends=True):
-            if not reader.pending and self.command(line.strip()):
-                continue
-            for statement in reader.feed(line):
-                self.run(statement)
+            if reader.blank and self._own(line, reader):
+                if self._left:
+                    return
+            else:
+                for statement in reader.feed(line):
+                    self.run(statement)
         if reader.pending:
             # A quote or comment that nothing ends: the server says it best.
             self.run(reader.pending)
@@ -120,7 +130,7 @@ class PromptShell:
         """Read statements from the terminal until its user leaves; errors do not end it."""
         _enable_line_editing()
         reader = StatementReader()
-        while True:
+        while not self._left:
             try:
                 line = input("  ... " if reader.pending else "atlas> ")
             except EOFError:
@@ -130,29 +140,27 @@ class PromptShell:
                 reader.clear()
                 sys.stdout.write("\n")
                 continue
-            word = line.strip().rstrip(";").lower()
-            if not reader.pending and word in (":exit", ":quit", "exit", "quit"):
-                return
-            if word == ":help":
-                sys.stdout.write(self.help_text)
-            elif word == ":clear":
-                reader.clear()
-            else:
-                self._obey(line, reader)
+            self._try(line + "\n", reader)
 
-    def _obey(self, line: str, reader: StatementReader) -> None:
-        try:
-            if not reader.pending and self.command(line.strip()):
-                return
-        except AtlasError as error:
-            sys.stdout.write(f"{error}\n")
-            return
-        for statement in reader.feed(line + "\n"):
-            self._try(statement)
+    def _own(self, line: str, reader: StatementReader) -> bool:
+        """Obey a line that is a command of the prompt itself, or of a subclass."""
+        word = line.strip().rstrip(";").lower()
+        if word in (":exit", ":quit", "exit", "quit"):
+            self._left = True
+        elif word == ":help":
+            sys.stdout.write(self.help_text)
+        elif word == ":clear":
+            reader.clear()
+        else:
+            return self.command(line.strip())
+        return True
 
-    def _try(self, statement: str) -> None:
+    def _try(self, line: str, reader: StatementReader) -> None:
         try:
-            self.run(statement)
+            if (reader.blank or line.strip() == ":clear") and self._own(line, reader):
+                return
+            for statement in reader.feed(line):
+                self.run(statement)
         except AtlasError as error:
             sys.stdout.write(f"{error}\n")
         except KeyboardInterrupt:

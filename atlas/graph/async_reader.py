@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from atlas.graph.budget import Budget, Meter
 from atlas.graph.failures import database_errors, translate
 from atlas.graph.guard import check_plan
-from atlas.graph.reader import NO_LIMIT, REMEMBERED, Row, as_row
+from atlas.graph.reader import NO_LIMIT, REMEMBERED, Row, as_row, sendable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     import neo4j
 
@@ -40,24 +40,47 @@ class AsyncReader:
         self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
     ) -> list[Row]:
         """Return all rows of a statement; see `atlas.graph.reader.DriverReader.read`."""
+        return (await self.read_table(text, parameters, what=what))[1]
+
+    async def read_table(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> tuple[list[str], list[Row]]:
+        """Return columns and rows; see `atlas.graph.reader.DriverReader.read_table`."""
+
+        async def collect(result: neo4j.AsyncResult) -> tuple[list[str], list[Row]]:
+            keys, meter = list(result.keys()), Meter(self.budget, what)
+            rows: list[Row] = []
+            async for record in result:
+                rows.append(as_row(keys, record.values()))
+                meter.check(len(rows), rows[-1])
+            return keys, rows
+
+        found: tuple[list[str], list[Row]] = await self._run(
+            text, parameters, what=what, collect=collect
+        )
+        return found
+
+    async def _run(
+        self,
+        text: str,
+        parameters: Mapping[str, Any] | None,
+        *,
+        what: str,
+        collect: Callable[[neo4j.AsyncResult], Awaitable[Any]],
+    ) -> Any:
         from neo4j import unit_of_work
         from neo4j.exceptions import Neo4jError
 
         @unit_of_work(timeout=self.budget.seconds)
-        async def work(tx: neo4j.AsyncManagedTransaction) -> list[Row]:
-            meter = Meter(self.budget, what)
-            rows: list[Row] = []
+        async def work(tx: neo4j.AsyncManagedTransaction) -> Any:
             try:
-                result = await tx.run(text, dict(parameters or {}))
-                keys = result.keys()
-                async for record in result:
-                    rows.append(as_row(keys, record.values()))
-                    meter.check(len(rows), rows[-1])
+                with sendable(what):
+                    result = await tx.run(text, dict(parameters or {}))
+                return await collect(result)
             except Neo4jError as error:
                 if "OutOfMemory" in (error.code or ""):
                     raise translate(error, what) from error
                 raise
-            return rows
 
         with database_errors(what):
             async with self._session() as session:
@@ -65,7 +88,7 @@ class AsyncReader:
 
     async def stream(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
-    ) -> AsyncIterator[Row]:
+    ) -> AsyncGenerator[Row, None]:
         """Yield the rows as they arrive; see `atlas.graph.reader.DriverReader.stream`."""
         meter = Meter(self.budget, what)
         count = 0
@@ -73,7 +96,8 @@ class AsyncReader:
             async with self._session() as session:
                 tx = await session.begin_transaction(timeout=self.budget.seconds)
                 async with tx:
-                    result = await tx.run(text, dict(parameters or {}))
+                    with sendable(what):
+                        result = await tx.run(text, dict(parameters or {}))
                     keys = result.keys()
                     async for record in result:
                         count += 1
@@ -86,10 +110,7 @@ class AsyncReader:
     ) -> None:
         """Raise `UsageError` unless a statement only reads; see `DriverReader.check`."""
         if text not in self._checked:
-            with database_errors(what):
-                async with self._session() as session:
-                    result = await session.run(f"EXPLAIN {text}", dict(parameters or {}))
-                    found = await result.consume()
+            found = await self._run(f"EXPLAIN {text}", parameters, what=what, collect=_summary)
             check_plan(found.query_type, found.plan, what)
             if len(self._checked) >= REMEMBERED:
                 self._checked.clear()
@@ -104,3 +125,7 @@ class AsyncReader:
             notifications_min_severity=NotificationMinimumSeverity.OFF,
             bookmark_manager=self.driver.execute_query_bookmark_manager,
         )
+
+
+async def _summary(result: neo4j.AsyncResult) -> neo4j.ResultSummary:
+    return await result.consume()

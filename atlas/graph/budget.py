@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +35,10 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("seconds", "rows", "mib"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            number = isinstance(value, int | float) and math.isfinite(value)
+            if value is not None and not (number and value > 0):
                 raise UsageError(
-                    f"The budget's {name} is {value}.", hint="Give more than 0, or None."
+                    f"The budget's {name} is {value!r}.", hint="Give more than 0, or None."
                 )
 
 
@@ -56,7 +58,7 @@ class Meter:
         self._what = what
         self._bytes = 0
 
-    def check(self, count: int, row: dict[str, Any]) -> None:
+    def check(self, count: int, row: Any) -> None:
         """Raise `BudgetError` where `row`, the `count`-th, is beyond the budget."""
         rows, mib = self._budget.rows, self._budget.mib
         if rows is not None and count > rows:

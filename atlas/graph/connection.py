@@ -6,14 +6,17 @@ import logging
 import os
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from atlas.errors import DatabaseError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from neo4j import AsyncDriver, Driver
+
+T = TypeVar("T")
 
 _SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _CONNECT_SECONDS = 15.0
@@ -85,6 +88,12 @@ def resolve_connection(
             f"{address!r} is not the address of a Neo4j database.",
             hint="Write one such as neo4j://host:7687, or neo4j+s://host for TLS.",
         )
+    rest = separator and address.partition("://")[2]
+    if "@" in rest.partition("/")[0] or (rest.count("?") and scheme.startswith("bolt")):
+        raise UsageError(
+            "The address of Neo4j has a user, a password or parameters in it.",
+            hint="Give the user and password by NEO4J_USERNAME and NEO4J_PASSWORD.",
+        )
     password = password or os.environ.get("NEO4J_PASSWORD")
     if not password:
         raise DatabaseError(
@@ -113,7 +122,7 @@ def connect(settings: ConnectionSettings) -> Driver:
 
     from atlas.graph.sessions import open_session
 
-    driver = GraphDatabase.driver(settings.uri, **_options(settings))
+    driver = _made(GraphDatabase.driver, settings)
     try:
         # A single attempt: where nobody answers, that is to be said at once.
         with open_session(driver, settings.database, read_only=True) as session:
@@ -129,12 +138,14 @@ def connect(settings: ConnectionSettings) -> Driver:
 
 async def connect_async(settings: ConnectionSettings) -> AsyncDriver:
     """Return an async driver for `settings` that has answered a query; see `connect`."""
-    from neo4j import AsyncGraphDatabase
+    from neo4j import READ_ACCESS, AsyncGraphDatabase
     from neo4j.exceptions import DriverError, Neo4jError
 
-    driver = AsyncGraphDatabase.driver(settings.uri, **_options(settings))
+    driver = _made(AsyncGraphDatabase.driver, settings)
     try:
-        async with driver.session(database=settings.database) as session:
+        async with driver.session(
+            database=settings.database, default_access_mode=READ_ACCESS
+        ) as session:
             await (await session.run("RETURN 1")).consume()
     except (DriverError, Neo4jError, OSError, ValueError) as error:
         await driver.close()
@@ -143,6 +154,16 @@ async def connect_async(settings: ConnectionSettings) -> AsyncDriver:
         await driver.close()
         raise
     return driver
+
+
+def _made(make: Callable[..., T], settings: ConnectionSettings) -> T:
+    """Return a driver; what its package refuses about the settings is an error of ours."""
+    from neo4j.exceptions import DriverError
+
+    try:
+        return make(settings.uri, **_options(settings))
+    except (DriverError, ValueError, TypeError) as error:
+        raise _explain(error, settings) from error
 
 
 def _options(settings: ConnectionSettings) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from atlas.errors import UsageError
 from atlas.graph.budget import Budget, Meter
 from atlas.graph.failures import database_errors, translate
 from atlas.graph.guard import check_plan
@@ -83,24 +85,26 @@ class DriverReader:
         DatabaseError
             The server cannot be reached or failed.
         """
-        rows: list[Row] = self._run(text, parameters, what=what, collect=self._rows(what))
-        return rows
+        return self.read_table(text, parameters, what=what)[1]
 
-    def _rows(self, what: str) -> Callable[[neo4j.Result], list[Row]]:
-        budget = self.budget
+    def read_table(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+    ) -> tuple[list[str], list[Row]]:
+        """Return the columns of a statement, also where it finds nothing, and its rows.
 
-        def collect(result: neo4j.Result) -> list[Row]:
-            keys = result.keys()
-            if budget.rows is None and budget.mib is None:
-                return [as_row(keys, record.values()) for record in result]
-            meter = Meter(budget, what)
-            rows = []
-            for count, record in enumerate(result, start=1):
+        Parameters and errors are those of `read`.
+        """
+
+        def collect(result: neo4j.Result) -> tuple[list[str], list[Row]]:
+            keys, meter = list(result.keys()), Meter(self.budget, what)
+            rows: list[Row] = []
+            for record in result:
                 rows.append(as_row(keys, record.values()))
-                meter.check(count, rows[-1])
-            return rows
+                meter.check(len(rows), rows[-1])
+            return keys, rows
 
-        return collect
+        found: tuple[list[str], list[Row]] = self._run(text, parameters, what=what, collect=collect)
+        return found
 
     def _run(
         self,
@@ -116,7 +120,9 @@ class DriverReader:
         @unit_of_work(timeout=self.budget.seconds)
         def work(tx: neo4j.ManagedTransaction) -> Any:
             try:
-                return collect(tx.run(text, dict(parameters or {})))
+                with sendable(what):
+                    result = tx.run(text, dict(parameters or {}))
+                return collect(result)
             except Neo4jError as error:
                 if "OutOfMemory" in (error.code or ""):
                     # The server calls this transient; trying again would only fill it again.
@@ -156,15 +162,15 @@ class DriverReader:
         dict
             Column -> its values, in the order of the rows.
         """
-        most = self.budget.rows
 
         def collect(result: neo4j.Result) -> dict[str, list[Any]]:
-            keys = result.keys()
+            keys, meter = result.keys(), Meter(self.budget, what)
+            limited = self.budget.rows is not None or self.budget.mib is not None
             rows = []
             for count, record in enumerate(result, start=1):
-                if most is not None and count > most:
-                    Meter(self.budget, what).check(count, {})
                 rows.append(record.values())
+                if limited:
+                    meter.check(count, rows[-1])
             by_column = list(zip(*rows, strict=True)) or [()] * len(keys)
             return {key: list(values) for key, values in zip(keys, by_column, strict=True)}
 
@@ -190,12 +196,25 @@ class DriverReader:
             open_session(self.driver, self.database, read_only=True) as session,
             session.begin_transaction(timeout=self.budget.seconds) as tx,
         ):
-            result = tx.run(text, dict(parameters or {}))
+            with sendable(what):
+                result = tx.run(text, dict(parameters or {}))
             keys = result.keys()
             for count, record in enumerate(result, start=1):
                 row = as_row(keys, record.values())
                 meter.check(count, row)
                 yield row
+
+
+@contextmanager
+def sendable(what: str) -> Iterator[None]:
+    """Raise what the driver says of parameters that it cannot send as a `UsageError`."""
+    try:
+        yield
+    except (OverflowError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{what}: a parameter cannot be sent to Neo4j ({error}).",
+            hint="Send text, whole numbers below 2**63, floats, lists and maps.",
+        ) from error
 
 
 def _summary(result: neo4j.Result) -> neo4j.ResultSummary:
@@ -211,6 +230,8 @@ def plain(value: Any) -> Any:
     """Return a Neo4j value as plain Python: nodes and relationships become dicts of properties."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if hasattr(value, "iso_format"):  # first, since a duration is a tuple
+        return value.iso_format()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -230,6 +251,4 @@ def _entity(value: Any) -> Any:
             "nodes": [plain(node) for node in value.nodes],
             "relationships": [plain(relationship) for relationship in value.relationships],
         }
-    if hasattr(value, "iso_format"):
-        return value.iso_format()
     return str(value)

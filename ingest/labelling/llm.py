@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import ModelError, UsageError
+from atlas.graph.failures import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ def litellm_labeller(model: str, **options: Any) -> Callable[[Evidence], str | N
             answer = litellm.completion(model=model, messages=[message], **chosen)
         except OpenAIError as error:
             raise ModelError(
-                f"{model} did not label {evidence.key}: {str(error).splitlines()[0]}",
+                f"{model} did not label {evidence.key}: {first_line(error)}",
                 hint="Labels given until now are kept; the same command goes on after them.",
             ) from error
         return clean_answer(answer.choices[0].message.content or "")

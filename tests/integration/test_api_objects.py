@@ -59,7 +59,6 @@ def test_what_a_query_returns_is_asked_on(atlas: Atlas) -> None:
 def test_a_feature_reads_its_card_when_it_is_needed(atlas: Atlas) -> None:
     first = atlas.neighbours(3).objects()[0]
     assert isinstance(first, Feature)
-    assert first["phi"] > 0
     assert first.firing_rate == atlas.feature(first.key)["firing_rate"]
     assert "contexts" in first
     assert not first.dead
@@ -224,6 +223,31 @@ def test_await_of_a_wrong_password_and_of_nobody(server: ManagedServer) -> None:
         asyncio.run(connect("bolt://127.0.0.1:9"))
     with pytest.raises(DatabaseError, match="does not speak TLS"):
         asyncio.run(connect(settings.uri.replace("bolt://", "bolt+s://")))
+
+
+def test_values_that_cannot_be_sent(atlas: Atlas) -> None:
+    for value in (2**70, object(), "\udcff"):
+        with pytest.raises(UsageError, match="cannot be sent to Neo4j"):
+            atlas.cypher("RETURN $x AS x", x=value)
+    with pytest.raises(NotFoundError):
+        atlas.community("9" * 30)
+    near = atlas.neighbours(3, limit=2)
+    rows = atlas.cypher(
+        "UNWIND $rows AS row RETURN row.key AS key, $of AS of", rows=near, of=near.objects()[0]
+    )
+    assert rows.column("key") == near.keys
+    assert set(rows.column("of")) == {near.keys[0]}
+    assert atlas.cypher("MATCH (x:Nothing) RETURN x.a AS a, x.b AS b").columns == ["a", "b"]
+    assert atlas.cypher("RETURN duration('P1DT5S') AS d") == [{"d": "P1DT5S"}]
+
+
+def test_an_object_is_of_its_node_and_not_of_the_row(atlas: Atlas) -> None:
+    row = atlas.neighbours(3)[0]
+    assert row["n"] == 10, "positions where both fire"
+    found = atlas.neighbours(3).objects()[0]
+    assert found["n"] == atlas.feature(row["key"])["n"] != 10
+    with pytest.raises(NotFoundError, match="no feature"):
+        atlas.features([3, "toy/blocks.1.hook_resid_pre/planted/999"])
 
 
 @pytest.mark.parametrize("versions", [1, 2])

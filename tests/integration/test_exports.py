@@ -280,7 +280,7 @@ def nothing_imported(atlas: Atlas) -> Iterator[None]:
     atlas.driver.execute_query(
         "UNWIND $rows AS row MATCH (f:Feature {key: row.key}) "
         "SET f.label = row.a, f.label_source = row.b",
-        rows=before,
+        rows=before.to_dicts(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,6 +110,18 @@ def test_what_looks_like_a_key(name: str | int, whole: bool) -> None:
     assert looks_like_key(name) == whole
 
 
+def test_a_missing_feature_of_several_is_named() -> None:
+    class Half(Table):
+        def read(
+            self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"
+        ) -> list[Row]:
+            keys = (parameters or {}).get("keys", [])
+            return [{"key": key} for key in keys if key == WHOLE]
+
+    with pytest.raises(NotFoundError, match="no SAE"):
+        ask(Half({}), question("features", {"features": [WHOLE, "toy/other/sae/9"]}))
+
+
 def test_several_features_are_looked_up_together() -> None:
     keys = [f"toy/h/s/{index}" for index in range(50)]
     table = Table({"UNWIND $keys": [{"key": key} for key in keys]})
@@ -120,6 +133,11 @@ def test_the_nearest_are_named() -> None:
     row = {"key": "toy/h/s/1", "label": "heart", "top_tokens": [" heart"]}
     with pytest.raises(NotFoundError, match=r"The nearest: toy/h/s/1 \(heart\)"):
         ask(Table({"feature_text": [row]}), feature_key("hart"))
+
+
+def test_a_number_beyond_all_is_no_index() -> None:
+    with pytest.raises(NotFoundError, match="No feature has the key"):
+        ask(Table({}), feature_key("9" * 5000))
 
 
 def test_a_token_has_the_spellings_that_there_are() -> None:
@@ -139,7 +157,8 @@ def test_fuzzy_words() -> None:
 
 
 def test_a_budget_is_more_than_nothing() -> None:
-    for wrong in ({"seconds": 0}, {"rows": -1}, {"mib": 0.0}):
+    wrongs = ({"seconds": 0}, {"rows": -1}, {"mib": 0.0}, {"seconds": math.inf}, {"seconds": "5"})
+    for wrong in wrongs:
         with pytest.raises(UsageError, match="more than 0"):
             Budget(**wrong)  # type: ignore[arg-type]
 

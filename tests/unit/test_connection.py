@@ -132,3 +132,10 @@ def test_server_that_wants_tls(tls: ssl.SSLContext, scheme: str) -> None:
 def test_certificate_that_nobody_signed(tls: ssl.SSLContext, scheme: str) -> None:
     with listening(tls) as port, pytest.raises(DatabaseError, match=r"not trusted.*\+ssc"):
         connect(settings(f"{scheme}://127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize("uri", ["bolt://neo4j:secret@host", "bolt://host?x=1"])
+def test_an_address_with_a_password_is_refused_unseen(uri: str) -> None:
+    with pytest.raises(UsageError, match="has a user, a password or parameters") as caught:
+        resolve_connection(uri=uri, password="x")
+    assert "secret" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import networkx as nx
 import pandas as pd
@@ -93,8 +94,36 @@ def test_what_is_not_connected_says_so() -> None:
     assert nx.number_of_nodes(features(0).to_networkx()) == 0
 
 
-def test_tables_are_pickled() -> None:
+def test_tables_are_pickled_without_their_atlas() -> None:
     assert pickle.loads(pickle.dumps(features())) == features()
+    connected = Features(features().to_dicts(), spec=query("features"), atlas=threading.Lock())
+    assert pickle.loads(pickle.dumps(connected)) == features()
+    feature = Feature({"key": "toy/h/s/0"}, atlas=threading.Lock())
+    assert pickle.loads(pickle.dumps(feature)) == feature
+
+
+def test_objects_keep_nothing_of_an_edge() -> None:
+    """A row of neighbours has the joint count as `n`; the feature's own is another."""
+    rows = [{"key": "toy/h/s/0", "label": "l", "n": 3, "run": "other"}]
+    found = Features(rows, spec=query("neighbours")).objects()[0]
+    with pytest.raises(UsageError, match="not connected"):
+        _ = found["n"]
+
+
+def test_markup_in_tokens_is_text() -> None:
+    table = Table([{"token": "[/INST]", "[/x]": "[bold]x"}])
+    assert "[/INST]" in repr(table)
+    assert "[bold]x" in repr(table)
+    assert "[/x]" in repr(table)
+    assert "[/INST]" in repr(Feature({"key": "k", "label": "[/INST]"}, whole=True))
+
+
+def test_columns_are_known_without_rows() -> None:
+    empty = Table([], columns=["source", "target"])
+    assert empty.columns == ["source", "target"]
+    assert list(empty.to_pandas().columns) == ["source", "target"]
+    assert nx.number_of_edges(empty.to_networkx()) == 0
+    assert empty[:1].columns == ["source", "target"]
 
 
 def test_text_and_html_of_a_table() -> None:

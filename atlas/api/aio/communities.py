@@ -80,7 +80,7 @@ class AsyncCommunitiesPart(AsyncAsking):
         community: CommunityName,
         *,
         limit: int = 20,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
     ) -> Table:
         """Ask for "Concepts of a community"; see `atlas.Atlas.community_concepts`."""
         found: Table = await self._ask(

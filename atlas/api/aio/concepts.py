@@ -27,7 +27,7 @@ class AsyncConceptsPart(AsyncAsking):
     async def concepts(
         self,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 100,
         run: RunName | None = None,
     ) -> Table:
@@ -74,7 +74,7 @@ class AsyncConceptsPart(AsyncAsking):
         self,
         feature: FeatureName,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:
@@ -102,7 +102,7 @@ class AsyncConceptsPart(AsyncAsking):
         self,
         concept: str,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:

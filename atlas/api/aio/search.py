@@ -58,7 +58,7 @@ class AsyncSearchPart(AsyncAsking):
         self,
         text: str,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:

@@ -199,7 +199,7 @@ class CommunitiesPart(Asking):
         community: CommunityName,
         *,
         limit: int = 20,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
     ) -> Table:
         """Ask for "Concepts of a community".
 

@@ -45,7 +45,7 @@ class ConceptsPart(Asking):
     def concepts(
         self,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 100,
         run: RunName | None = None,
     ) -> Table:
@@ -159,7 +159,7 @@ class ConceptsPart(Asking):
         self,
         feature: FeatureName,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:
@@ -226,7 +226,7 @@ class ConceptsPart(Asking):
         self,
         concept: str,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:

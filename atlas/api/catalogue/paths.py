@@ -175,7 +175,7 @@ class PathsPart(Asking):
         *,
         k: int = 3,
         max_hops: int = 6,
-        min_phi: float = 0.0,
+        min_phi: float | None = None,
         mutual: bool = True,
         kind: Literal["token", "topic", "exclusive"] = "token",
         run: RunName | None = None,
@@ -197,7 +197,7 @@ class PathsPart(Asking):
         max_hops
             Longest chain, in edges. From 1 to 6.
         min_phi
-            Weakest edge to use, by phi. From -1 to 1.
+            Weakest edge to use, by phi; by default 0, of exclusive edges none. From -1 to 1.
         mutual
             Only edges among the strongest of both features.
         kind
@@ -346,7 +346,7 @@ class PathsPart(Asking):
         b: FeatureName,
         *,
         max_hops: int = 6,
-        min_phi: float = 0.0,
+        min_phi: float | None = None,
         mutual: bool = True,
         kind: Literal["token", "topic", "exclusive"] = "token",
         run: RunName | None = None,
@@ -365,7 +365,7 @@ class PathsPart(Asking):
         max_hops
             Longest chain, in edges. From 1 to 8.
         min_phi
-            Weakest edge to use, by phi. From -1 to 1.
+            Weakest edge to use, by phi; by default 0, of exclusive edges none. From -1 to 1.
         mutual
             Only edges among the strongest of both features.
         kind

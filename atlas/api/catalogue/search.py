@@ -138,7 +138,7 @@ class SearchPart(Asking):
         self,
         text: str,
         *,
-        kind: Literal["any", "domain", "topic", "term"] = "any",
+        kind: Literal["any", "domain", "topic", "term", "hpo", "icd10"] = "any",
         limit: int = 20,
         run: RunName | None = None,
     ) -> Table:
