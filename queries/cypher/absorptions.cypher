@@ -25,14 +25,14 @@
 // Phrase: Absorptions
 // Graph:
 //   MATCH p = (:Feature)-[r:IMPLIES {absorption: true}]->(:Feature)
-//   RETURN p ORDER BY r.cosine DESC LIMIT 50
+//   RETURN p ORDER BY coalesce(r.cosine, -2.0) DESC LIMIT 50
 MATCH (s:Feature)-[e:IMPLIES]->(g:Feature)
 WHERE e.absorption AND ($run IS NULL OR e.run = $run)
 WITH s, g, e
-ORDER BY e.cosine DESC, e.key
+ORDER BY coalesce(e.cosine, -2.0) DESC, e.key
 LIMIT $limit
 RETURN
   s.key AS specific, s.label AS specific_label, g.key AS general, g.label AS general_label,
   e.cosine AS cosine, e.n AS n, e.p_target_given_source AS p_general_given_specific,
   e.lift AS lift, e.p AS p, e.q AS q, e.run AS run
-ORDER BY cosine DESC, e.key
+ORDER BY coalesce(cosine, -2.0) DESC, e.key

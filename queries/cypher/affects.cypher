@@ -32,14 +32,14 @@
 // Phrase: What $feature changes
 // Graph:
 //   MATCH p = (:Feature {key: $feature})-[r:AFFECTS]->(:Feature)
-//   RETURN p ORDER BY abs(r.change) DESC LIMIT 50
+//   RETURN p ORDER BY coalesce(abs(r.change), -1.0) DESC, r.key LIMIT 50
 MATCH (:Feature {key: $feature})-[r:AFFECTS]->(o:Feature)
 WHERE ($metric IS NULL OR r.metric = $metric) AND ($max_q = 1.0 OR r.q <= $max_q)
-WITH o, r ORDER BY abs(r.change) DESC, o.key, r.key LIMIT $limit
+WITH o, r ORDER BY coalesce(abs(r.change), -1.0) DESC, o.key, r.key LIMIT $limit
 OPTIONAL MATCH (i:Intervention {key: r.intervention})
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens, r.metric AS metric,
   r.change AS change, r.low AS low, r.high AS high, r.p AS p, r.q AS q, r.prompts AS prompts,
   i.kind AS kind, i.mode AS mode, i.strength AS strength, i.unit AS unit, i.features AS features,
   r.intervention AS intervention, r.run AS run
-ORDER BY abs(change) DESC, key, r.key
+ORDER BY coalesce(abs(change), -1.0) DESC, key, r.key

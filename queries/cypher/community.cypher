@@ -18,7 +18,7 @@
 //   tokens: list -- Tokens that members fire on: token, share (of the members, 0 to 1).
 //   words: list -- Context words shared by most members.
 //   promoted: list -- Tokens promoted by most members.
-//   domains: list -- Domains where most members fire most: domain, members.
+//   domains: list -- Most distinctive domains of the members: domain, members.
 //   concepts: list -- Concepts that most members are about: key, name, kind, members, auc (mean, 0 to 1).
 //   edges: integer -- Token edges between members.
 //   density: float -- These as a share of all pairs of members, 0 to 1.
@@ -34,7 +34,7 @@
 // Graph:
 //   MATCH p = (c:Community {key: $community})<-[:MEMBER_OF]-(f:Feature)
 //   OPTIONAL MATCH q = (f)-[r:CO_OCCURS {run: c.run, kind: 'token', mutual: true}]->(:Feature)-[:MEMBER_OF]->(c)
-//   RETURN p, q ORDER BY f.pagerank DESC LIMIT 300
+//   RETURN p, q ORDER BY coalesce(f.pagerank, -1.0) DESC, f.key LIMIT 300
 MATCH (c:Community {key: $community})-[:PRODUCED_BY]->(a:AlgorithmRun)
 WITH c, a, coalesce(nullIf(coalesce($top_k, a.top_k), 0), 2147483647) AS top
 CALL (c, top) {

@@ -6,11 +6,11 @@
 // Parameters:
 //   community: community -- Key of the community.
 //   limit: integer 1..10000 = 20 -- Most rows.
-//   kind: choice any|domain|topic|term = any -- Kind of concept.
+//   kind: choice any|domain|topic|term|hpo|icd10 = any -- Kind of concept.
 // Columns:
 //   concept: string -- Key of the concept.
 //   name: string -- Its name.
-//   kind: string -- domain, topic or term.
+//   kind: string -- domain, topic, term, hpo or icd10.
 //   members: integer -- Members that are about it.
 //   share: float -- These as a share of the members, 0 to 1.
 //   mean_auc: float -- Mean over them of the probability that a document of the concept scores higher than another, 0.6 to 1.

@@ -9,8 +9,8 @@
 //   key: string -- Key of the feature.
 //   label: string -- Its label.
 //   top_tokens: list -- Tokens it fires on most.
-//   pagerank: float -- PageRank weighted by phi.
-//   degree: integer -- Edges in the backbone.
+//   pagerank: float -- PageRank weighted by phi; null where the scores are of another run.
+//   degree: integer -- Edges in the backbone; null where the scores are of another run.
 //   inside: float -- Share of its strength (phi) that stays in the community, 0 to 1, over the edges that the communities were made from.
 //   stay: float -- Share of the runs in which it is in the community's core.
 //   firing_rate: float -- Share of positions where it fires.
@@ -22,11 +22,14 @@
 // Phrase: Members of community $community
 // Graph:
 //   MATCH p = (f:Feature)-[:MEMBER_OF]->(:Community {key: $community})
-//   RETURN p ORDER BY f.pagerank DESC LIMIT 100
+//   RETURN p ORDER BY coalesce(f.pagerank, -1.0) DESC, f.key LIMIT 100
 MATCH (c:Community {key: $community})-[:PRODUCED_BY]->(a:AlgorithmRun)
 MATCH (f:Feature)-[m:MEMBER_OF]->(c)
-WITH c, coalesce(nullIf(a.top_k, 0), 2147483647) AS top, f, m
-ORDER BY f.pagerank DESC, f.key
+WITH c, coalesce(nullIf(a.top_k, 0), 2147483647) AS top, f, m,
+     // Scores of another run say nothing of this community.
+     CASE WHEN f.scored_run = c.run THEN f.pagerank END AS pagerank,
+     CASE WHEN f.scored_run = c.run THEN f.degree END AS degree
+ORDER BY coalesce(pagerank, -1.0) DESC, f.key
 LIMIT $limit
 CALL (c, top, f) {
   MATCH (f)-[r:CO_OCCURS {run: c.run, kind: 'token'}]-(o:Feature)
@@ -35,7 +38,7 @@ CALL (c, top, f) {
          sum(CASE WHEN EXISTS { (o)-[:MEMBER_OF]->(c) } THEN r.phi ELSE 0.0 END) AS within
 }
 RETURN
-  f.key AS key, f.label AS label, f.top_tokens AS top_tokens, f.pagerank AS pagerank,
-  f.degree AS degree, CASE WHEN strength > 0 THEN within / strength END AS inside,
+  f.key AS key, f.label AS label, f.top_tokens AS top_tokens, pagerank, degree,
+  CASE WHEN strength > 0 THEN within / strength END AS inside,
   m.stay AS stay, f.firing_rate AS firing_rate, f.top_domain AS top_domain
-ORDER BY pagerank DESC, key
+ORDER BY coalesce(pagerank, -1.0) DESC, key

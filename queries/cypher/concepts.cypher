@@ -4,13 +4,13 @@
 // Group: concepts
 // Result: rows
 // Parameters:
-//   kind: choice any|domain|topic|term = any -- Only concepts of this kind.
+//   kind: choice any|domain|topic|term|hpo|icd10 = any -- Only concepts of this kind.
 //   limit: integer 1..10000 = 100 -- Most rows.
 //   run: run? -- Only concepts and features of this run.
 // Columns:
 //   concept: string -- Key of the concept.
 //   name: string -- Its name.
-//   kind: string -- domain, topic or term (of an ontology).
+//   kind: string -- domain, topic, term, hpo or icd10; the last three are of an ontology.
 //   documents: integer -- Documents that have it.
 //   features: integer -- Features that are about it.
 //   best_auc: float -- Largest AUC of these, 0.6 to 1.

@@ -12,7 +12,7 @@
 //   documents_share: float -- Their share of the documents, 0 to 1.
 //   tokens: integer -- Tokens of these documents.
 //   contexts: integer -- Contexts in the graph from these documents.
-//   features: integer -- Features with most of their firings in the domain.
+//   features: integer -- Features whose most distinctive domain (share times log2 of lift of their documents) it is.
 //   features_share: float -- Their share of the features that fire and have a domain, 0 to 1.
 //   about: integer -- Features that are about the domain: it ranks its documents first, by their test.
 // Table: domain, documents, documents_share, tokens, contexts, features, about

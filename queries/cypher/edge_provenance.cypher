@@ -47,7 +47,8 @@ WITH a, e, r, done, i, g,
        WHEN type(e) = 'CO_ATTRIBUTED' THEN 'attribution' ELSE 'build' END AS made_by
 RETURN
   type(e) AS relation, e.kind AS kind,
-  CASE WHEN type(e) IN ['CO_OCCURS', 'SIMILAR_TO', 'CO_ATTRIBUTED'] THEN 'a - b'
+  // NEAR and SHARES_NEIGHBOURS lead from a feature to one of the best for it.
+  CASE WHEN type(e) IN ['CO_OCCURS', 'SIMILAR_TO', 'CO_ATTRIBUTED', 'MAY_JOIN'] THEN 'a - b'
        WHEN startNode(e) = a THEN 'a to b' ELSE 'b to a' END AS direction,
   e.key AS key, made_by,
   CASE made_by WHEN 'algorithm' THEN e.algorithm_run WHEN 'import' THEN e.graph

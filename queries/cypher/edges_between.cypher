@@ -24,7 +24,7 @@
 // Table: source_label, target_label, kind, strength, n
 // Example:
 //   :param {sources: ['smollm2-135m/blocks.18.hook_resid_pre/topk/12', 'smollm2-135m/blocks.18.hook_resid_pre/topk/40'], targets: ['smollm2-135m/blocks.18.hook_resid_pre/topk/77'], kind: null, run: null, limit: 1000}
-//   atlas query edges_between --sources 12,40 --targets 77
+//   atlas query edges_between --sources 12 --sources 40 --targets 77
 // Phrase: Edges from $sources to $targets
 // Graph:
 //   UNWIND $targets AS text UNWIND split(text, ' ') AS key
@@ -58,10 +58,10 @@ WITH a, e, b, kind,
        WHEN 'implies' THEN e.p_target_given_source WHEN 'similar' THEN e.cosine
        ELSE e.phi
      END AS strength
-ORDER BY kind, strength DESC, e.key
+ORDER BY kind, coalesce(strength, -2.0) DESC, e.key
 LIMIT $limit
 RETURN
   a.key AS source, a.label AS source_label, b.key AS target, b.label AS target_label, kind,
   kind IN ['implies', 'feeds'] AS directed, strength, e.n AS n, e.phi AS phi,
   e.mutual AS mutual, e.run AS run
-ORDER BY kind, strength DESC, e.key
+ORDER BY kind, coalesce(strength, -2.0) DESC, e.key

@@ -35,11 +35,11 @@
 // Phrase: Effects of $feature
 // Graph:
 //   MATCH p = (:Feature {key: $feature})<-[:ON]-(:Intervention)-[:CAUSED]->(e:Effect)
-//   RETURN p ORDER BY abs(e.change) DESC LIMIT 50
+//   RETURN p ORDER BY coalesce(abs(e.change), -1.0) DESC, e.key LIMIT 50
 MATCH (:Feature {key: $feature})<-[o:ON]-(i:Intervention)-[:CAUSED]->(e:Effect)
 WHERE ($metric IS NULL OR e.metric = $metric)
   AND ($prompts OR NOT EXISTS { (e)-[:ON_PROMPT]->(:Prompt) })
-WITH o, i, e ORDER BY e.metric, abs(e.change) DESC, e.key LIMIT $limit
+WITH o, i, e ORDER BY e.metric, coalesce(abs(e.change), -1.0) DESC, e.key LIMIT $limit
 RETURN
   e.metric AS metric, e.target AS target, e.change AS change, e.baseline AS baseline,
   e.value AS value, e.low AS low, e.high AS high, e.p AS p, e.q AS q, e.prompts AS prompts,
@@ -47,4 +47,4 @@ RETURN
   i.kind AS kind, i.mode AS mode, coalesce(o.strength, i.strength) AS strength, i.unit AS unit,
   i.positions AS positions, i.features AS features, e.key AS effect, i.key AS intervention,
   e.run AS run
-ORDER BY metric, abs(change) DESC, effect
+ORDER BY metric, coalesce(abs(change), -1.0) DESC, effect

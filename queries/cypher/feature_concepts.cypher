@@ -4,13 +4,13 @@
 // Result: rows
 // Parameters:
 //   feature: feature -- Key of the feature.
-//   kind: choice any|domain|topic|term = any -- Only concepts of this kind.
+//   kind: choice any|domain|topic|term|hpo|icd10 = any -- Only concepts of this kind.
 //   limit: integer 1..10000 = 20 -- Most rows.
 //   run: run? -- Run that found them; by default the run of the feature's numbers.
 // Columns:
 //   concept: string -- Key of the concept.
 //   name: string -- Its name.
-//   kind: string -- domain, topic or term (of an ontology).
+//   kind: string -- domain, topic, term, hpo or icd10; the last three are of an ontology.
 //   auc: float -- Probability that a document of the concept has a larger share of firings than another of like length, 0.6 to 1.
 //   effect: float -- Rank-biserial correlation, 2 auc - 1.
 //   q: float -- False discovery rate at which the pair passes, 0 to 0.05.

@@ -28,11 +28,16 @@
 //   RETURN f, node
 MATCH (f:Feature {key: $feature})-[:IN]->(own:Sae)
 WHERE f.label_embedding IS NOT NULL
-WITH f, own, CASE WHEN $other_saes THEN 1 ELSE COUNT { (:Sae) } END AS saes
+// Labels of all SAEs are in the index, so as many more are asked for as the SAE is a small part.
+WITH f, own, COUNT { (:Feature) } AS every
+WITH f, own, every,
+     CASE WHEN $other_saes THEN 1.0 ELSE 1.0 * every / COUNT { (own)<-[:IN]-() } END
+       * ($limit + 1) AS asked
 // Many labels are alike, and asked for no more the index misses a quarter of the first 20 of
 // 8,192; asked for 800 more, one in 50.
 CALL db.index.vector.queryNodes(
-  'feature_label_embedding', saes * ($limit + 1) + 800, f.label_embedding
+  'feature_label_embedding',
+  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 800, f.label_embedding
 )
 YIELD node, score
 WHERE node <> f

@@ -53,12 +53,12 @@ UNION ALL
   USING JOIN ON x
   WHERE p.run = run_a AND q.run = run_b
   WITH x, p, q, CASE WHEN p.phi < q.phi THEN p.phi ELSE q.phi END AS least
-  ORDER BY least DESC, x.index
+  ORDER BY coalesce(least, -2.0) DESC, x.index
   LIMIT $limit
   RETURN 5 AS place, 'neighbour' AS kind, x, x.label AS name, p.phi AS score_a, q.phi AS score_b
 }
 WITH place, kind, x, name, score_a, score_b, run_a,
      CASE WHEN score_a < score_b THEN score_a ELSE score_b END AS weaker
 RETURN kind, x.key AS key, name, score_a, score_b, weaker, run_a AS run
-ORDER BY place, weaker DESC, key
+ORDER BY place, coalesce(weaker, -2.0) DESC, key
 LIMIT $limit

@@ -42,17 +42,17 @@ RETURN
   } AS on,
   COLLECT {
     MATCH (i)-[:CAUSED]->(e:Effect)
-    WITH e ORDER BY e.metric, abs(e.change) DESC, e.key LIMIT $limit
+    WITH e ORDER BY e.metric, coalesce(abs(e.change), -1.0) DESC, e.key LIMIT $limit
     OPTIONAL MATCH (e)-[:ON_PROMPT]->(x:Prompt)
     RETURN e {.metric, .target, .value, .baseline, .change, .low, .high, .p, .q, .prompts,
               prompt: x.prompt}
-    ORDER BY e.metric, abs(e.change) DESC, e.key
+    ORDER BY e.metric, coalesce(abs(e.change), -1.0) DESC, e.key
   } AS effects,
   COLLECT {
     MATCH (i)-[:ON]->(f:Feature)-[a:AFFECTS {intervention: i.key}]->(o:Feature)
     RETURN a {.metric, .change, .low, .high, .p, .q, .prompts,
               feature: o.key, label: o.label, by: f.key}
-    ORDER BY abs(a.change) DESC, o.key, f.key, a.metric LIMIT $limit
+    ORDER BY coalesce(abs(a.change), -1.0) DESC, o.key, f.key, a.metric LIMIT $limit
   } AS affects,
   i.parameters AS parameters, i.seed AS seed, i.model AS model, toString(i.created) AS created,
   i.run AS run, r.versions AS versions

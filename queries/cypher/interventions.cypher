@@ -17,7 +17,7 @@
 //   features: integer -- Features intervened on.
 //   on: list -- The first ten of them by key: key, label, strength.
 //   effects: integer -- Effects that were measured.
-//   affected: integer -- Changes of other features that were measured.
+//   affected: integer -- Changes of other features that were measured: a feature and a metric each.
 //   strongest: map -- The effect with the largest change: metric, target, change, low, high, q.
 //   model: string -- Key of the model.
 //   seed: integer -- Seed.
@@ -52,7 +52,9 @@ RETURN
   } AS on,
   COUNT { (i)-[:CAUSED]->(:Effect) } AS effects,
   COUNT {
-    MATCH (i)-[:ON]->(:Feature)-[r:AFFECTS {intervention: i.key}]->(:Feature)
+    MATCH (i)-[:ON]->(:Feature)-[r:AFFECTS {intervention: i.key}]->(o:Feature)
+    // Each feature that was intervened on has a relationship for the same change.
+    RETURN DISTINCT o, r.metric AS metric
   } AS affected,
   COLLECT {
     MATCH (i)-[:CAUSED]->(e:Effect) WHERE e.change IS NOT NULL

@@ -9,7 +9,7 @@
 //   b: feature -- Key of the last.
 //   k: integer 1..50 = 3 -- Most chains.
 //   max_hops: integer 1..6 = 6 -- Longest chain, in edges.
-//   min_phi: float -1..1 = 0 -- Weakest edge to use, by phi.
+//   min_phi: float? -1..1 -- Weakest edge to use, by phi; by default 0, of exclusive edges none.
 //   mutual: boolean = true -- Only edges among the strongest of both features.
 //   kind: choice token|topic|exclusive = token -- Kind of co-occurrence.
 //   run: run? -- Run that the edges are of; by default the run of the first feature's numbers.
@@ -25,7 +25,7 @@
 //   weakest: float -- Smallest phi of the chain, -1 to 1.
 // Table: path, step, key, label, phi, n
 // Example:
-//   :param {a: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', b: 'smollm2-135m/blocks.18.hook_resid_pre/topk/40', k: 3, max_hops: 6, min_phi: 0.0, mutual: true, kind: 'token', run: null}
+//   :param {a: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', b: 'smollm2-135m/blocks.18.hook_resid_pre/topk/40', k: 3, max_hops: 6, min_phi: null, mutual: true, kind: 'token', run: null}
 //   atlas query k_shortest_paths --a 12 --b 40 --k 5
 // Phrase: Short paths from $a to $b
 // Graph:
@@ -34,9 +34,10 @@
 //   RETURN p
 MATCH (a:Feature {key: $a}), (b:Feature {key: $b})
 WHERE a <> b
-WITH a, b, coalesce($run, a.run) AS run
+WITH a, b, coalesce($run, a.run) AS run,
+     coalesce($min_phi, CASE $kind WHEN 'exclusive' THEN -1.0 ELSE 0.0 END) AS least
 MATCH path = SHORTEST 100 (a)-[r:CO_OCCURS WHERE
-  (r.mutual OR NOT $mutual) AND r.kind = $kind AND r.run = run AND r.phi >= $min_phi]-{1,6}(b)
+  (r.mutual OR NOT $mutual) AND r.kind = $kind AND r.run = run AND r.phi >= least]-{1,6}(b)
 WITH path, [f IN nodes(path) | f.key] AS keys, length(path) AS hops,
      reduce(low = 1.0, r IN relationships(path) | CASE WHEN r.phi < low THEN r.phi ELSE low END)
        AS weakest

@@ -43,9 +43,9 @@ CALL (a, b) {
   CALL (f, b) {
     MATCH (f)-[e:FEEDS]-(o:Feature)
     WHERE e.run = coalesce($run, f.run) AND EXISTS { (o)-[:IN]->(b) }
-    RETURN o, e ORDER BY e.phi DESC, o.key LIMIT 1
+    RETURN o, e ORDER BY coalesce(e.phi, -2.0) DESC, o.key LIMIT 1
   }
-  WITH f, o, e ORDER BY e.phi DESC, f.key LIMIT $limit
+  WITH f, o, e ORDER BY coalesce(e.phi, -2.0) DESC, f.key LIMIT $limit
   RETURN f, o, e,
     CASE WHEN size(f.decoder) = size(o.decoder)
          THEN 2 * vector.similarity.cosine(f.decoder, o.decoder) - 1 END AS cosine
@@ -73,4 +73,4 @@ RETURN
   $show AS change, o.key AS other, o.label AS other_label, o.top_tokens AS other_tokens,
   cosine, e.phi AS phi, e.n AS n, e.weight AS weight, e.weight_cosine AS weight_cosine,
   e.run AS run
-ORDER BY CASE $show WHEN 'joined' THEN phi ELSE firing_rate END DESC, key
+ORDER BY CASE $show WHEN 'joined' THEN coalesce(phi, -2.0) ELSE firing_rate END DESC, key

@@ -42,13 +42,13 @@ WHERE r.run = coalesce($run, f.run) AND (r.mutual OR NOT $mutual)
 WITH set, o, f.key AS from,
      CASE $kind WHEN 'topic' THEN r.r_topic WHEN 'exclusive' THEN -r.phi_within ELSE r.phi END
        AS strength
-ORDER BY strength DESC, from
+ORDER BY coalesce(strength, -2.0) DESC, from
 WITH set, o, count(*) AS joined, avg(strength) AS mean, min(strength) AS weakest,
      collect(from) AS joined_to
 WHERE joined >= $min_joined AND NOT o IN set
-ORDER BY joined DESC, mean DESC, o.key
+ORDER BY joined DESC, coalesce(mean, -2.0) DESC, o.key
 LIMIT $limit
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens, joined,
   1.0 * joined / size(set) AS share, mean, weakest, joined_to, o.community AS community
-ORDER BY joined DESC, mean DESC, key
+ORDER BY joined DESC, coalesce(mean, -2.0) DESC, key

@@ -26,10 +26,17 @@
 //   RETURN f, node
 MATCH (f:Feature {key: $feature})-[:IN]->(own:Sae)
 WHERE f.decoder IS NOT NULL
-WITH f, own, CASE WHEN $other_saes THEN 1 ELSE COUNT { (:Sae) } END AS saes
-// Vectors of all SAEs are in the index. The more it is asked for, the fewer of the nearest it
-// misses: of the first 20 of 8,192, one in seven with none more, one in 200 with 100 more.
-CALL db.index.vector.queryNodes('feature_decoder', saes * ($limit + 1) + 100, f.decoder)
+// Vectors of all SAEs are in the index, so as many more are asked for as the SAE is a small part.
+WITH f, own, COUNT { (:Feature) } AS every
+WITH f, own, every,
+     CASE WHEN $other_saes THEN 1.0 ELSE 1.0 * every / COUNT { (own)<-[:IN]-() } END
+       * ($limit + 1) AS asked
+// The more the index is asked for, the fewer of the nearest it misses: of the first 20 of 8,192,
+// one in seven with none more, one in 200 with 100 more.
+CALL db.index.vector.queryNodes(
+  'feature_decoder', toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 100,
+  f.decoder
+)
 YIELD node, score
 WHERE node <> f
 MATCH (node)-[:IN]->(s:Sae)

@@ -22,9 +22,16 @@
 // Graph:
 //   CALL db.index.vector.queryNodes('feature_label_embedding', 30, $text) YIELD node
 //   RETURN node
-WITH CASE WHEN $run IS NULL THEN 1 ELSE COUNT { (r:Run) WHERE r.kind IS NULL } END AS runs
+WITH COUNT { (:Feature) } AS every
+// Labels of all runs are in the index, so as many more are asked for as the run is a small part.
+WITH every,
+     coalesce(1.0 * every / nullIf(COUNT { (:Run {key: $run})<-[:FROM_RUN]-() }, 0), 1.0)
+       * ($limit + 1) AS asked
 // The more the index is asked for, the fewer of the nearest it misses; see features_like_label.
-CALL db.index.vector.queryNodes('feature_label_embedding', runs * $limit + 800, $text)
+CALL db.index.vector.queryNodes(
+  'feature_label_embedding',
+  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 800, $text
+)
 YIELD node, score
 WHERE $run IS NULL OR EXISTS { (node)-[:FROM_RUN]->(:Run {key: $run}) }
 WITH node, 2 * score - 1 AS cosine

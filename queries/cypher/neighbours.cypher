@@ -34,7 +34,7 @@
 // Graph:
 //   MATCH p = (f:Feature {key: $feature})-[r:CO_OCCURS {kind: $kind}]-(:Feature)
 //   WHERE r.run = f.run
-//   RETURN p ORDER BY abs(r.phi) DESC LIMIT 50
+//   RETURN p ORDER BY coalesce(abs(r.phi), -1.0) DESC LIMIT 50
 MATCH (f:Feature {key: $feature})
 WITH f, coalesce($run, f.run) AS run
 MATCH (f)-[r:CO_OCCURS {kind: $kind}]-(o)
@@ -42,7 +42,7 @@ WHERE r.run = run AND (NOT $mutual OR r.mutual)
 WITH f, r, o,
      CASE $kind WHEN 'topic' THEN r.r_topic WHEN 'exclusive' THEN -r.phi_within ELSE r.phi END
        AS strength
-ORDER BY strength DESC, o.index
+ORDER BY coalesce(strength, -2.0) DESC, o.index
 LIMIT $limit
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens, r.kind AS kind,
@@ -53,4 +53,4 @@ RETURN
   CASE WHEN startNode(r) = f THEN r.p_source_given_target ELSE r.p_target_given_source END
     AS p_feature_given_neighbour,
   r.mutual AS mutual, r.run AS run
-ORDER BY strength DESC, key
+ORDER BY coalesce(strength, -2.0) DESC, key

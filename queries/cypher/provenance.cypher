@@ -34,13 +34,16 @@ MATCH (f:Feature {key: $feature})
 UNWIND [name IN keys(f) WHERE name = coalesce($property, name)] AS property
 // An algorithm's record is named for the first property that it wrote.
 WITH f, property,
+  property IN ['label', 'label_source'] AND f.label_source = 'neuronpedia' AS imported,
+  f.label_run IS NOT NULL AND property IN [
+    'label', 'label_source', 'label_embedding', 'label_score', 'label_contexts', 'label_run'
+  ] AS labelled,
   property IN [
     'key', 'index', 'run', 'n', 'd', 'firing_rate', 'mean', 'max', 'std', 'dead', 'dense',
     'logit_mean', 'logit_std', 'logit_skew', 'logit_kurtosis', 'label', 'label_source',
     'top_tokens', 'top_words', 'promoted', 'suppressed', 'top_domain', 'top_domain_share',
     'decoder', 'label_embedding'
-  ] AS built,
-  property IN ['label', 'label_source'] AND f.label_source = 'neuronpedia' AS imported,
+  ] AS loaded,
   CASE WHEN property =~ 'map_(.+_)?(x|y|run)' THEN
     left(property, size(property) - size(split(property, '_')[-1]) - 1) END AS map,
   CASE
@@ -49,9 +52,15 @@ WITH f, property,
     WHEN property STARTS WITH 'component_levels' THEN 'component' + substring(property, 16)
     ELSE replace(property, '_levels', '_group')
   END AS recorded
-OPTIONAL CALL (f, built, map, recorded) {
+// What labels a feature anew writes over what the build wrote, and names its own record.
+WITH *, labelled AND NOT imported AS relabelled, loaded AND NOT labelled AS built
+OPTIONAL CALL (f, imported, built, relabelled, map, recorded) {
+  WITH * WHERE relabelled
+  MATCH (a:AlgorithmRun {key: f.label_run})
+  RETURN a
+UNION ALL
   WITH *, CASE WHEN map IS NULL THEN f.scored_run ELSE f[map + '_run'] END AS scored
-  WHERE NOT built
+  WHERE NOT built AND NOT relabelled AND NOT imported
   MATCH (a:AlgorithmRun {run: scored, property: coalesce(map, recorded)})
   RETURN a ORDER BY a.key LIMIT 1
 }

@@ -13,8 +13,8 @@
 //   features: integer -- Features that many edges away.
 //   within: integer -- Features that many edges away or fewer.
 //   share: float -- These as a share of the run's features, 0 to 1.
-//   communities: integer -- Communities that the features of this step lie in.
-//   examples: list -- Labels of the most central features of this step, five at most.
+//   communities: integer -- Communities of the run that the features of this step lie in.
+//   examples: list -- Labels of the most central features of this step, five at most, by the PageRank of the run.
 // Table: step, features, within, share, communities, examples
 // Example:
 //   :param {feature: 'smollm2-135m/blocks.18.hook_resid_pre/topk/12', hops: 2, top_k: 10, run: null}
@@ -46,11 +46,13 @@ UNION ALL
     AND r.rank_target <= $top_k AND r.run = run AND r.phi > 0)
   RETURN o, min(length(path)) AS step
 }
-WITH whole, o, min(step) AS step
+WITH whole, run, o, min(step) AS step
 WHERE step <= $hops
-WITH whole, step, o
-ORDER BY o.pagerank DESC, o.key
-WITH whole, step, count(*) AS features, count(DISTINCT o.community) AS communities,
+OPTIONAL MATCH (o)-[:MEMBER_OF]->(c:Community)
+WHERE c.run = run
+WITH whole, step, o, c, CASE WHEN o.scored_run = run THEN o.pagerank END AS pagerank
+ORDER BY coalesce(pagerank, -1.0) DESC, o.key
+WITH whole, step, count(*) AS features, count(DISTINCT c) AS communities,
      collect(o.label)[..5] AS examples
 ORDER BY step
 WITH COUNT { (whole)<-[:FROM_RUN]-() } AS everyone,

@@ -5,13 +5,13 @@
 // Result: rows
 // Parameters:
 //   concept: concept -- Key of the concept.
-//   kind: choice any|domain|topic|term = any -- Only concepts of this kind.
+//   kind: choice any|domain|topic|term|hpo|icd10 = any -- Only concepts of this kind.
 //   limit: integer 1..10000 = 20 -- Most rows.
 //   run: run? -- Run that found the features; by default the run of each feature's numbers.
 // Columns:
 //   concept: string -- Key of the related concept.
 //   name: string -- Its name.
-//   kind: string -- domain, topic or term (of an ontology).
+//   kind: string -- domain, topic, term, hpo or icd10; the last three are of an ontology.
 //   jaccard: float -- Shared features divided by the features of either, 0 to 1.
 //   shared: integer -- Features about both.
 //   features: integer -- Features about the related concept.

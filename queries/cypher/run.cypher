@@ -47,6 +47,12 @@ UNION ALL
 UNION ALL
   MATCH ()-[e:FEEDS]->() WHERE e.key STARTS WITH r.key + '|'
   RETURN 'feeds' AS kind, count(*) AS n
+UNION ALL
+  MATCH ()-[e:CO_ATTRIBUTED]->() WHERE e.key STARTS WITH r.key + '|'
+  RETURN 'co_attributed' AS kind, count(*) AS n
+UNION ALL
+  MATCH ()-[e:AFFECTS]->() WHERE e.key STARTS WITH r.key + '|'
+  RETURN 'affects' AS kind, count(*) AS n
 }
 WITH r, m, kind, n ORDER BY kind
 WITH r, m, collect(CASE WHEN n IS NOT NULL THEN {kind: kind, n: n} END) AS edges

@@ -25,18 +25,27 @@
 // Graph:
 //   CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: 50}) YIELD node
 //   RETURN node
-CALL () {
+WITH coalesce(
+  // What is found is cut before it is known what is of $run: so as many more are asked for as the
+  // run is a small part.
+  1.0 * COUNT { (:Feature) } / nullIf(COUNT { (:Run {key: $run})<-[:FROM_RUN]-() }, 0), 1.0
+) AS part,
+     CASE WHEN $run IS NULL THEN 1 ELSE COUNT { (r:Run) WHERE r.kind IS NULL } END AS runs
+// Runs of the same features may have texts of their own.
+WITH toInteger(ceil(part * (250 + 2 * $limit))) AS features, toInteger(ceil(part * 200)) AS tokens,
+     toInteger(ceil(CASE WHEN part > runs THEN part ELSE runs END * (250 + 2 * $limit))) AS contexts
+CALL (features, tokens, contexts) {
   // Most of the time goes into the features of what is found, so no more is taken than is likely
   // to be shown.
   WITH * WHERE $where IN ['any', 'label']
-  CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: 250 + 2 * $limit})
+  CALL db.index.fulltext.queryNodes('feature_text', $text, {limit: features})
   YIELD node, score
   WITH collect([node, score]) AS hits
   UNWIND hits AS hit
   RETURN hit[0] AS f, hit[0] AS found, hit[1] / hits[0][1] AS relevance, 'label' AS place
 UNION ALL
   WITH * WHERE $where IN ['any', 'token']
-  CALL db.index.fulltext.queryNodes('token_text', $text, {limit: 200}) YIELD node, score
+  CALL db.index.fulltext.queryNodes('token_text', $text, {limit: tokens}) YIELD node, score
   WITH collect([node, score]) AS hits
   UNWIND hits AS hit
   WITH hit[0] AS found, hit[1] / hits[0][1] AS relevance
@@ -45,7 +54,7 @@ UNION ALL
   RETURN f, found, relevance / (1.0 + log(r.rank)) AS relevance, 'token' AS place
 UNION ALL
   WITH * WHERE $where IN ['any', 'context']
-  CALL db.index.fulltext.queryNodes('context_text', $text, {limit: 250 + 2 * $limit})
+  CALL db.index.fulltext.queryNodes('context_text', $text, {limit: contexts})
   YIELD node, score
   WITH collect([node, score]) AS hits
   UNWIND hits AS hit

@@ -5,13 +5,13 @@
 // Result: rows
 // Parameters:
 //   text: fulltext -- Words to look for. Python and the command line take any text; by hand it is a Lucene query.
-//   kind: choice any|domain|topic|term = any -- Only concepts of this kind.
+//   kind: choice any|domain|topic|term|hpo|icd10 = any -- Only concepts of this kind.
 //   limit: integer 1..10000 = 20 -- Most rows.
 //   run: run? -- Only count features of this run; by default by the run of each feature's numbers.
 // Columns:
 //   concept: string -- Key of the concept.
 //   name: string -- Its name.
-//   kind: string -- domain, topic or term (of an ontology).
+//   kind: string -- domain, topic, term, hpo or icd10; the last three are of an ontology.
 //   score: float -- Relevance relative to the most relevant of all, 0 to 1.
 //   documents: integer -- Documents that have it.
 //   features: integer -- Features that are about it.

@@ -37,9 +37,9 @@ WITH o, p, q,
      CASE $kind WHEN 'topic' THEN q.r_topic WHEN 'exclusive' THEN -q.phi_within ELSE q.phi END
        AS strength_b
 WITH o, p, q, CASE WHEN strength_a < strength_b THEN strength_a ELSE strength_b END AS weaker
-ORDER BY weaker DESC, o.index
+ORDER BY coalesce(weaker, -2.0) DESC, o.index
 LIMIT $limit
 RETURN
   o.key AS key, o.label AS label, o.top_tokens AS top_tokens,
   p.phi AS phi_a, q.phi AS phi_b, weaker, p.n AS n_a, q.n AS n_b
-ORDER BY weaker DESC, key
+ORDER BY coalesce(weaker, -2.0) DESC, key

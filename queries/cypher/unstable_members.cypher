@@ -18,7 +18,7 @@
 //   community_label: string -- Its label.
 //   size: integer -- Its members.
 //   stability: float -- Its stability over halves of the documents, 0 to 1.
-//   degree: integer -- The member's edges in the backbone of the centralities.
+//   degree: integer -- The member's edges in the backbone of the centralities; null where these are of another run.
 //   firing_rate: float -- Share of positions where it fires, 0 to 1.
 //   run: string -- Run.
 // Table: key, label, stay, community_label, size, degree
@@ -39,6 +39,7 @@ ORDER BY stay, f.key, c.key
 LIMIT $limit
 RETURN
   f.key AS key, f.label AS label, f.top_tokens AS top_tokens, stay, c.key AS community,
-  c.label AS community_label, c.size AS size, c.stability AS stability, f.degree AS degree,
+  c.label AS community_label, c.size AS size, c.stability AS stability,
+  CASE WHEN f.scored_run = c.run THEN f.degree END AS degree,
   f.firing_rate AS firing_rate, c.run AS run
 ORDER BY stay, key, community

@@ -54,8 +54,8 @@ LIMIT $limit
 RETURN
   type, e.kind AS kind,
   CASE
-    WHEN type IN ['CO_OCCURS', 'SIMILAR_TO', 'CO_ATTRIBUTED', 'NEAR', 'SHARES_NEIGHBOURS',
-                  'MAY_JOIN'] THEN 'both'
+    // NEAR and SHARES_NEIGHBOURS lead from a feature to one of the best for it.
+    WHEN type IN ['CO_OCCURS', 'SIMILAR_TO', 'CO_ATTRIBUTED', 'MAY_JOIN'] THEN 'both'
     WHEN forward THEN 'a to b' ELSE 'b to a'
   END AS direction,
   e.n AS n, e.d AS d, e.expected AS expected, e.lift AS lift, e.npmi AS npmi, e.phi AS phi,

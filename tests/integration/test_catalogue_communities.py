@@ -262,6 +262,40 @@ def test_unstable_members(reader: Reader, driver: Driver) -> None:
         driver.execute_query("MATCH ()-[m:MEMBER_OF]->() REMOVE m.stay")
 
 
+def test_scores_of_another_run_are_not_those_of_a_member(reader: Reader, driver: Driver) -> None:
+    before = run(reader, "community_members", community=2)
+    ranks = [row["pagerank"] for row in before]
+    assert ranks == sorted(ranks, reverse=True)
+    assert [row["inside"] for row in before].count(1.0) == SIZE - 2
+    first, second, *rest = (row["key"] for row in before)
+    (old,) = reader.read("MATCH (f:Feature {key: $key}) RETURN f.pagerank AS p", {"key": second})
+    driver.execute_query(
+        "MATCH (f:Feature {key: $a}) SET f.scored_run = 'other' "
+        "WITH 1 AS one MATCH (f:Feature {key: $b}) SET f.pagerank = null "
+        "WITH 1 AS one MATCH (:Feature {key: $a})-[m:MEMBER_OF]->() SET m.stay = 0.5",
+        a=first,
+        b=second,
+    )
+    try:
+        rows = run(reader, "community_members", community=2)
+        assert [row["key"] for row in rows] == [*rest, *sorted([first, second])]
+        assert [row["pagerank"] for row in rows] == [*ranks[2:], None, None]
+        degrees = {row["key"]: row["degree"] for row in rows}
+        assert degrees == {row["key"]: row["degree"] for row in before} | {first: None}
+        assert run(reader, "community_members", community=2, limit=3) == rows[:3]
+        (unstable,) = run(reader, "unstable_members")
+        assert (unstable["key"], unstable["degree"]) == (first, None)
+    finally:
+        driver.execute_query(
+            "MATCH (f:Feature {key: $a}) SET f.scored_run = 'synthetic' "
+            "WITH 1 AS one MATCH (f:Feature {key: $b}) SET f.pagerank = $old "
+            "WITH 1 AS one MATCH (:Feature {key: $a})-[m:MEMBER_OF]->() REMOVE m.stay",
+            a=first,
+            b=second,
+            old=old["p"],
+        )
+
+
 def test_community_overlap(reader: Reader, driver: Driver) -> None:
     driver.execute_query(
         "CREATE (:Run {key: 'other', state: 'loaded'}) WITH 1 AS made "

@@ -204,6 +204,26 @@ def test_a_concept_without_features_is_listed(loaded: Loaded) -> None:
     assert row["best_feature"] is None
 
 
+@pytest.mark.parametrize("kind", ["hpo", "icd10"])
+def test_terms_of_an_ontology_are_of_its_kind(loaded: Loaded, driver: Driver, kind: str) -> None:
+    term = TERMS[0]
+    feature = ranked(loaded.about()[term])[0][0]
+    driver.execute_query("MATCH (c:Concept {key: $key}) SET c.kind = $kind", key=term, kind=kind)
+    try:
+        for name, given in (
+            ("concepts", {}),
+            ("feature_concepts", {"feature": feature}),
+            ("related_concepts", {"concept": HEART}),
+            ("search_concepts", {"text": "term"}),
+        ):
+            (row,) = loaded.ask(name, **given, kind=kind)
+            assert (row["concept"], row["kind"]) == (term, kind)
+        kinds = {p.name: p.choices for p in query("community_concepts").parameters}["kind"]
+        assert kind in kinds
+    finally:
+        driver.execute_query("MATCH (c:Concept {key: $key}) SET c.kind = 'term'", key=term)
+
+
 def label(feature: str) -> str:
     index = int(feature.rpartition("/")[2])
     themes = ("heart", "goal", "river", "alone")

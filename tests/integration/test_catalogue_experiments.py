@@ -221,6 +221,40 @@ def test_interventions_are_listed_newest_first(reader: DriverReader) -> None:
     assert ask(reader, "interventions", feature=20) == []
 
 
+def test_a_change_after_an_intervention_on_two_features_counts_once(
+    reader: DriverReader, driver: Driver
+) -> None:
+    rows = [affects(2, a, b, change, 0.5) for b, change in ((9, 0.1), (10, 0.2)) for a in (0, 1)]
+    for row in rows:
+        row["values"]["key"] += "/more"
+    driver.execute_query(
+        "UNWIND $rows AS row MATCH (a:Feature {key: row.source}), (b:Feature {key: row.target}) "
+        "CREATE (a)-[r:AFFECTS]->(b) SET r = row.values",
+        rows=rows,
+    )
+    try:
+        found = {row["key"]: row["affected"] for row in ask(reader, "interventions")}
+        assert found == {f"{RUN}/1": 2, f"{RUN}/2": 1 + 2, f"{RUN}/3": 1}
+    finally:
+        driver.execute_query("MATCH ()-[r:AFFECTS]->() WHERE r.key ENDS WITH '/more' DELETE r")
+
+
+def test_what_has_no_change_comes_last(reader: DriverReader, driver: Driver) -> None:
+    driver.execute_query("MATCH (e:Effect {change: -2.0}) SET e.change = null")
+    driver.execute_query("MATCH ()-[r:AFFECTS {change: -1.5}]->() SET r.change = null")
+    try:
+        effects = ask(reader, "effects", feature=0, metric="logit")
+        assert [row["change"] for row in effects] == [0.5, None]
+        (card,) = ask(reader, "intervention", intervention=f"{RUN}/1", limit=1)
+        assert [row["change"] for row in card["effects"]] == [0.5]
+        assert [row["change"] for row in card["affects"]] == [0.8]
+        assert [row["change"] for row in ask(reader, "affects", feature=0)] == [0.8, -0.4, None]
+        assert [row["change"] for row in ask(reader, "causes", feature=8)] == [None]
+    finally:
+        driver.execute_query("MATCH (e:Effect) WHERE e.change IS NULL SET e.change = -2.0")
+        driver.execute_query("MATCH ()-[r:AFFECTS]->() WHERE r.change IS NULL SET r.change = -1.5")
+
+
 def test_the_card_of_an_intervention(reader: DriverReader) -> None:
     (card,) = ask(reader, "intervention", intervention=f"{RUN}/1")
     assert (card["kind"], card["mode"], card["strength"]) == ("add", None, 4.0)
@@ -386,6 +420,9 @@ def test_the_runs_of_experiments_are_listed(reader: DriverReader) -> None:
     assert rows[ATTRIBUTION]["edges"] == [{"kind": "co_attributed", "n": 2}]
     assert rows[ATTRIBUTION]["saes"] == [SAE]
     assert rows[RUN]["edges"] == [{"kind": "affects", "n": len(AFFECTS)}]
+    for run in (ATTRIBUTION, RUN):
+        (card,) = ask(reader, "run", run=run)
+        assert card["edges"] == rows[run]["edges"]
     bad = [row["check"] for row in ask(reader, "health") if row["status"] == "warn"]
     assert bad == []
     coverage = {row["what"]: row["features"] for row in ask(reader, "coverage", run="synthetic")}

@@ -187,9 +187,11 @@ def chains(rows: list[Row]) -> list[list[str]]:
     return list(found.values())
 
 
-@pytest.mark.parametrize(("mutual", "min_phi"), [(True, 0.0), (False, -1.0), (False, 0.25)])
-def test_shortest_paths_are_those_of_networkx(reader: Reader, mutual: bool, min_phi: float) -> None:
-    graph = wild_graph(mutual=mutual, min_phi=min_phi)
+@pytest.mark.parametrize(("mutual", "min_phi"), [(True, None), (False, -1.0), (False, 0.25)])
+def test_shortest_paths_are_those_of_networkx(
+    reader: Reader, mutual: bool, min_phi: float | None
+) -> None:
+    graph = wild_graph(mutual=mutual, min_phi=min_phi or 0)
     for a, b in pairs():
         paths = simple_paths(graph, a, b, most=6)
         best = sorted(paths, key=lambda p: (len(p), -min(phis(graph, p)), p))
@@ -218,6 +220,29 @@ def test_limits_of_several_short_paths(reader: Reader) -> None:
     assert run(reader, "k_shortest_paths", a=key(0), b=key(ISOLATED)) == []
     assert run(reader, "k_shortest_paths", a=key(0), b=key(0)) == []
     assert run(reader, "k_shortest_paths", a=key(0), b=key(1), kind="topic") == []
+
+
+def test_exclusive_edges_have_negative_phi(reader: Reader, driver: Driver) -> None:
+    """By default all of them are used; a limit is kept."""
+    driver.execute_query(
+        "UNWIND [[0, 3, -0.3], [3, $isolated, -0.2]] AS row "
+        "MATCH (a:Feature {key: $stem + row[0]}), (b:Feature {key: $stem + row[1]}) "
+        "CREATE (a)-[:CO_OCCURS {kind: 'exclusive', run: 'synthetic', mutual: true, "
+        "phi: row[2], n: 1, key: 'made ' + row[1]}]->(b)",
+        stem=key(0).removesuffix("0"),
+        isolated=ISOLATED,
+    )
+    try:
+        ends = {"a": key(0), "b": key(ISOLATED)}
+        for name in ("shortest_path", "k_shortest_paths"):
+            rows = run(reader, name, **ends, kind="exclusive")
+            assert [row["key"] for row in rows] == [key(0), key(3), key(ISOLATED)]
+            assert [row["phi"] for row in rows] == [None, -0.3, -0.2]
+            assert len(run(reader, name, **ends, kind="exclusive", min_phi=-0.3)) == 3
+            assert run(reader, name, **ends, kind="exclusive", min_phi=-0.25) == []
+            assert run(reader, name, **ends) == []
+    finally:
+        driver.execute_query("MATCH ()-[r:CO_OCCURS {kind: 'exclusive'}]->() DELETE r")
 
 
 @pytest.mark.parametrize(("by", "top_k", "max_hops"), [("product", 16, 6), ("weakest", 16, 6)])
@@ -287,6 +312,38 @@ def test_reach(reader: Reader, hops: int) -> None:
 def test_reach_of_a_feature_alone(reader: Reader) -> None:
     rows = run(reader, "reach", feature=key(ISOLATED))
     assert [(row["step"], row["features"], row["within"]) for row in rows] == [(0, 1, 1)]
+
+
+def test_reach_counts_communities_and_orders_examples_by_the_run(
+    reader: Reader, driver: Driver
+) -> None:
+    """What another run made of the features is no concern of this one."""
+    driver.execute_query(
+        "MATCH (f:Feature) WHERE f.key STARTS WITH $stem AND f.index < $size "
+        "SET f.community = 'other/' + f.index, f.scored_run = CASE f.index WHEN 1 THEN 'other' "
+        "  WHEN 2 THEN null ELSE 'synthetic' END, f.pagerank = f.index + 1.0 "
+        "MERGE (c:Community {key: 'made/' + f.index % 2, run: 'synthetic'}) "
+        "MERGE (d:Community {key: 'other/' + f.index, run: 'other'}) "
+        "CREATE (f)-[:MEMBER_OF]->(c), (f)-[:MEMBER_OF]->(d)",
+        stem=key(0).removesuffix("0"),
+        size=SIZE,
+    )
+    try:
+        near = sorted(b for a, b in planted_edges() if a == 0)
+        assert len(set(near) - {1, 2}) > 1
+        rows = run(reader, "reach", feature=key(0), hops=1)
+        assert [(row["features"], row["communities"]) for row in rows] == [
+            (1, 1),
+            (len(near), len({b % 2 for b in near})),
+        ]
+        ranked = sorted((b for b in near if b > 2), reverse=True)
+        ranked += [b for b in near if b <= 2]
+        assert rows[1]["examples"] == [f"heart {b}" for b in ranked][:5]
+    finally:
+        driver.execute_query("MATCH (c:Community) DETACH DELETE c")
+        driver.execute_query(
+            "MATCH (f:Feature) SET f.community = null, f.scored_run = null, f.pagerank = null"
+        )
 
 
 @pytest.mark.parametrize("mutual", [True, False])

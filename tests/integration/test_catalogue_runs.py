@@ -296,6 +296,53 @@ def test_an_imported_label_is_of_its_explanation(reader: DriverReader, driver: D
         driver.execute_query("MATCH (e:Explanation) DETACH DELETE e")
 
 
+def test_a_label_made_anew_is_of_its_record(reader: DriverReader, driver: Driver) -> None:
+    """As `atlas label` writes it: over what the build wrote, with a record of its own."""
+    record = f"{SECOND}/label"
+    marks = {"label_score": 0.5, "label_contexts": 2, "label_run": record}
+    driver.execute_query(
+        "MATCH (f:Feature {key: $key}) SET f += $marks "
+        "CREATE (:AlgorithmRun {key: $record, run: $run, property: 'label', "
+        "algorithm: 'labels', parameters: '{}'})",
+        key=key(5),
+        marks=marks,
+        record=record,
+        run=SECOND,
+    )
+    try:
+        rows = by(ask(reader, "provenance", feature=key(5)), "property")
+        for name in ("label", "label_source", "label_embedding", *marks):
+            found = {c: rows[name][c] for c in ("made_by", "maker", "run", "name", "parameters")}
+            assert found == {
+                "made_by": "algorithm",
+                "maker": record,
+                "run": SECOND,
+                "name": "labels",
+                "parameters": "{}",
+            }
+        assert rows["n"]["made_by"] == rows["top_tokens"]["made_by"] == "build"
+        assert rows["pagerank"]["maker"] == f"{FIRST}/pagerank"
+        # An explanation that was chosen as the label is still what the label is from.
+        driver.execute_query(
+            "MATCH (f:Feature {key: $key}) SET f.label_source = 'neuronpedia' "
+            "CREATE (e:Explanation {key: 'one', text: f.label, method: 'reading'}) "
+            "CREATE (e)-[:EXPLAINS {run: $run, sha256: 'abc', source: 'x.jsonl'}]->(f)",
+            key=key(5),
+            run=FIRST,
+        )
+        rows = by(ask(reader, "provenance", feature=key(5)), "property")
+        assert (rows["label"]["made_by"], rows["label"]["maker"]) == ("import", "one")
+        assert rows["label_run"]["maker"] == rows["label_embedding"]["maker"] == record
+    finally:
+        driver.execute_query(
+            "MATCH (f:Feature {key: $key}) SET f += $none, f.label_source = 'tokens'",
+            key=key(5),
+            none=dict.fromkeys(marks),
+        )
+        driver.execute_query("MATCH (a:AlgorithmRun {key: $record}) DELETE a", record=record)
+        driver.execute_query("MATCH (e:Explanation) DETACH DELETE e")
+
+
 def test_provenance_of_edges(reader: DriverReader, first: Edges, other: Edges) -> None:
     pair = (key(0), key(1))
     assert pair in first
@@ -318,6 +365,35 @@ def test_provenance_of_edges(reader: DriverReader, first: Edges, other: Edges) -
     assert (edge["recipe"], edge["corpus_digest"]) == ("0" * 64, "2" * 64)
     assert json.loads(edge["counts"])["edges"] == len(first)
     assert ask(reader, "edge_provenance", a=0, b=ISOLATED) == []
+
+
+def test_pairs_of_algorithms_lead_where_the_best_of_each_feature_are(
+    reader: DriverReader, driver: Driver
+) -> None:
+    """A pair that may join is stored once; a feature that is near another leads to it."""
+    driver.execute_query(
+        "MATCH (a:Feature {key: $a}), (b:Feature {key: $b}) "
+        "CREATE (a)-[:MAY_JOIN {algorithm_run: 'x'}]->(b), (a)-[:NEAR {algorithm_run: 'x'}]->(b), "
+        "(b)-[:SHARES_NEIGHBOURS {algorithm_run: 'x'}]->(a)",
+        a=key(0),
+        b=key(ISOLATED),
+    )
+    try:
+        rows = by(ask(reader, "edge_provenance", a=0, b=ISOLATED), "relation")
+        assert {name: row["direction"] for name, row in rows.items()} == {
+            "MAY_JOIN": "a - b",
+            "NEAR": "a to b",
+            "SHARES_NEIGHBOURS": "b to a",
+        }
+        assert {row["made_by"] for row in rows.values()} == {"algorithm"}
+        same = by(ask(reader, "why_joined", a=0, b=ISOLATED), "type")
+        assert {name: row["direction"] for name, row in same.items()} == {
+            "MAY_JOIN": "both",
+            "NEAR": "a to b",
+            "SHARES_NEIGHBOURS": "b to a",
+        }
+    finally:
+        driver.execute_query("MATCH ()-[r {algorithm_run: 'x'}]->() DELETE r")
 
 
 def test_coverage(reader: DriverReader, first: Edges) -> None:

@@ -29,6 +29,7 @@ from tests.builds import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from neo4j import Driver
@@ -331,3 +332,54 @@ def test_any_text_can_be_looked_for(reader: DriverReader, name: str) -> None:
         ask(reader, name, text=text)
     with pytest.raises(UsageError, match="no text"):
         ask(reader, name, text=" ")
+
+
+CROWD = 60
+"""Features of a large SAE for each planted one."""
+
+
+@pytest.fixture
+def crowd(driver: Driver, reader: DriverReader) -> Iterator[None]:
+    """Put a run and an SAE beside the others that have 60 features near each of the first."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "key": f"crowd/{index}/{number}",
+            "decoder": (np.asarray(decoder(index)) + rng.normal(size=8) / 100).tolist(),
+            "label": (np.asarray(embedding(index)) + rng.normal(size=256) / 500).tolist(),
+        }
+        for index in range(DEAD)
+        for number in range(CROWD)
+    ]
+    driver.execute_query(
+        "CREATE (s:Sae {key: 'crowd'}), (r:Run {key: 'crowd', state: 'loaded'}) WITH s, r "
+        "UNWIND $rows AS row "
+        "CREATE (f:Feature {key: row.key, label: 'heart', run: 'crowd'}), (f)-[:IN]->(s), "
+        "  (f)-[:FROM_RUN]->(r), (t:Token {key: row.key, text: 'heart'}), "
+        "  (x:Context {key: row.key, text: 'heart'}), "
+        "  (f)-[:FIRES_ON {run: 'crowd', rank: 1}]->(t), "
+        "  (f)-[:FIRES_IN {run: 'crowd', rank: 1}]->(x) "
+        "WITH f, row CALL db.create.setNodeVectorProperty(f, 'decoder', row.decoder) "
+        "CALL db.create.setNodeVectorProperty(f, 'label_embedding', row.label)",
+        rows=rows,
+    )
+    driver.execute_query("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
+    yield
+    driver.execute_query("MATCH (n) WHERE n.key STARTS WITH 'crowd' DETACH DELETE n")
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_small_sae_is_found_beside_a_large_one(reader: DriverReader) -> None:
+    expected = nearest(cosines(decoder(9), {k: v for k, v in DECODERS.items() if k != key(9)}))
+    assert keys(ask(reader, "nearest_by_decoder", feature=key(9))) == expected[:20]
+    expected = nearest(cosines(embedding(9), {k: v for k, v in LABELS.items() if k != key(9)}))
+    assert keys(ask(reader, "features_like_label", feature=key(9))) == expected[:20]
+    others = ask(reader, "features_like_label", feature=key(9), other_saes=True)
+    assert {row["sae"] for row in others} == {"crowd", SECOND_SAE}
+    expected = nearest(cosines(embedding(7), LABELS))
+    found = state(reader, "nearest_by_meaning", text=embedding(7), run=FIRST)
+    assert keys(found) == expected[:20]
+    for where in ("any", "label", "token", "context"):
+        rows = ask(reader, "search", text="heart", where=where, run=FIRST)
+        assert set(keys(rows)) == {key(index) for index in range(SIZE)}
+    assert len(ask(reader, "search", text="heart", run="crowd", limit=30)) == 30
