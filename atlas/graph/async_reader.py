@@ -68,23 +68,25 @@ class AsyncReader:
         what: str,
         collect: Callable[[neo4j.AsyncResult], Awaitable[Any]],
     ) -> Any:
-        from neo4j import unit_of_work
+        from neo4j import Query, RoutingControl
         from neo4j.exceptions import Neo4jError
 
-        @unit_of_work(timeout=self.budget.seconds)
-        async def work(tx: neo4j.AsyncManagedTransaction) -> Any:
+        async def transform(result: neo4j.AsyncResult) -> Any:
             try:
-                with sendable(what):
-                    result = await tx.run(text, dict(parameters or {}))
                 return await collect(result)
             except Neo4jError as error:
                 if "OutOfMemory" in (error.code or ""):
                     raise translate(error, what) from error
                 raise
 
-        with database_errors(what):
-            async with self._session() as session:
-                return await session.execute_read(work)
+        with database_errors(what), sendable(what):
+            return await self.driver.execute_query(
+                Query(text, timeout=self.budget.seconds),
+                dict(parameters or {}),
+                routing_=RoutingControl.READ,
+                database_=self.database,
+                result_transformer_=transform,
+            )
 
     async def stream(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, what: str = "query"

@@ -167,6 +167,8 @@ def _made(make: Callable[..., T], settings: ConnectionSettings) -> T:
 
 
 def _options(settings: ConnectionSettings) -> dict[str, Any]:
+    from neo4j import NotificationMinimumSeverity
+
     # Else the driver's warnings reach stderr wherever an application has no logging of its own.
     logging.getLogger("neo4j").addHandler(_SILENCE)
     return {
@@ -176,6 +178,8 @@ def _options(settings: ConnectionSettings) -> dict[str, Any]:
         "max_transaction_retry_time": RETRY_SECONDS,
         "liveness_check_timeout": _IDLE_SECONDS,
         "user_agent": user_agent(),
+        # Notes such as "label does not exist" on an empty database; the driver would print them.
+        "notifications_min_severity": NotificationMinimumSeverity.OFF,
     }
 
 

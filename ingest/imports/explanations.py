@@ -36,6 +36,8 @@ _LABELS = """
 UNWIND $rows AS row
 MATCH (f:Feature {key: row.feature})
 SET f.label = row.text, f.label_source = $label_source
+// What labelling said of an earlier label says nothing of this one.
+REMOVE f.label_run, f.label_score, f.label_contexts
 """
 
 
