@@ -34,10 +34,10 @@ WITH f, own, every,
      CASE WHEN $other_saes THEN 1.0 ELSE 1.0 * every / COUNT { (own)<-[:IN]-() } END
        * ($limit + 1) AS asked
 // Many labels are alike, and asked for no more the index misses a quarter of the first 20 of
-// 8,192; asked for 800 more, one in 50.
+// 8,192; asked for 400 more one in 20, for 800 more one in 50, at half as much time again.
 CALL db.index.vector.queryNodes(
   'feature_label_embedding',
-  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 800, f.label_embedding
+  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 500, f.label_embedding
 )
 YIELD node, score
 WHERE node <> f

@@ -30,7 +30,7 @@ WITH every,
 // The more the index is asked for, the fewer of the nearest it misses; see features_like_label.
 CALL db.index.vector.queryNodes(
   'feature_label_embedding',
-  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 800, $text
+  toInteger(ceil(CASE WHEN asked < every THEN asked ELSE every END)) + 500, $text
 )
 YIELD node, score
 WHERE $run IS NULL OR EXISTS { (node)-[:FROM_RUN]->(:Run {key: $run}) }
