@@ -315,8 +315,17 @@ def test_explanations_are_imported_once(atlas: Atlas, tmp_path: Path) -> None:
     assert labels == {row["key"]: row["label"] for row in atlas.graph().nodes.to_pylist()}
     atlas.import_neuronpedia(path)
     assert stored_explanations(atlas) == first
+    atlas.driver.execute_query(
+        "MATCH (f:Feature {key: $key}) SET f.label_run = 'synthetic/label', f.label_score = 0.5",
+        key=key(3),
+    )
     (labelled,) = atlas.import_neuronpedia(path, as_labels=True)
     assert labelled.labels == 2
+    marks = atlas.cypher(
+        "MATCH (f:Feature {key: $key}) RETURN f.label_run AS run, f.label_score AS score",
+        key=key(3),
+    )
+    assert marks == [{"run": None, "score": None}], "they are of an earlier label"
     found = {row["index"]: row for row in atlas.graph().nodes.to_pylist()}
     assert (found[3]["label"], found[3]["label_source"]) == ("better", "neuronpedia")
     assert found[4]["label"] == "four"
