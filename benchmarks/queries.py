@@ -75,7 +75,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         with Atlas.connect(home=folder / "home") as atlas:
             atlas.load(build)
             atlas.analyse(communities="leiden")
-            keys = _by_degree(atlas, options.calls + WARM)
+            keys = features_by_degree(atlas, options.calls + WARM)
             figures: dict[str, Any] = {"features": options.features, "edges": options.edges}
             figures["catalogue_size"] = len(catalogue())
             figures |= single_features(atlas, keys)
@@ -86,7 +86,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     return figures | {"import_s": import_seconds()}
 
 
-def _by_degree(atlas: Atlas, number: int) -> list[str]:
+def features_by_degree(atlas: Atlas, number: int) -> list[str]:
     """Return features, drawn as often as they have edges: what a walk through the graph meets."""
     rows = atlas.cypher("MATCH (f:Feature) RETURN f.key AS key, COUNT { (f)-[:CO_OCCURS]-() } AS n")
     weight = np.array(rows.column("n"), float)

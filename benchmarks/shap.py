@@ -32,12 +32,12 @@ import torch
 
 from atlas.hooks import editing
 from queries.followups.lab import Lab, PromptText
-from queries.followups.owen import evaluations_of_pairs
-from queries.followups.shap_features import FeatureGame
-from queries.followups.shap_players import Firing, absences, chosen_players
-from queries.followups.shap_scores import Score
-from queries.followups.shap_tokens import MetricOfPrompts, TokenGame, TokenMasker
-from queries.followups.shap_values import explained, partitioned
+from queries.followups.shapley.features import FeatureGame
+from queries.followups.shapley.owen import evaluations_of_pairs
+from queries.followups.shapley.players import Firing, absences, chosen_players
+from queries.followups.shapley.scores import Score
+from queries.followups.shapley.tokens import MetricOfPrompts, TokenGame, TokenMasker
+from queries.followups.shapley.values import explained, partitioned
 
 if TYPE_CHECKING:
     from collections.abc import Callable

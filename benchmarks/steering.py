@@ -2,7 +2,7 @@
 
 `python -m benchmarks.steering --json` steers 32 prompts of 15 to 38 tokens with 50 features at 8
 strengths (12,800 steered passes) of SmolLM2-135M in float32, with the shipped SAE at block 18 of
-30, by ``queries.followups.steering.sweep`` with its metrics. The intervention is the one of
+30, by ``queries.followups.steering.steer.sweep`` with its metrics. The intervention is the one of
 published studies: at every token, strength x the feature's largest activation x its decoder
 direction is added to the residual stream, so that every job changes every prompt. Two ways of
 doing the same with whole passes are timed on a random part of the jobs and scaled up:
@@ -44,7 +44,7 @@ from benchmarks._prompts import PROMPTS
 from queries.followups.engine import Engine
 from queries.followups.interventions import FeatureRef, Intervention
 from queries.followups.lab import Lab, PromptText
-from queries.followups.steering import sweep
+from queries.followups.steering.steer import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

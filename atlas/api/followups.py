@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from atlas.api.choosing import as_prompts, checked, feature_sets
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
     from atlas.api.choosing import Choice, Prompts
     from atlas.progress import Reporter
-    from queries.followups.drawing import GenerationSettings
     from queries.followups.evidence import Evidence, Request
     from queries.followups.interventions import FeatureRef, Kind, Mode, Normalise, Positions, Unit
     from queries.followups.lab import Lab
     from queries.followups.replay import Replay
+    from queries.followups.steering.drawing import GenerationSettings
 
 
 class FollowUps(ABC):
@@ -38,6 +39,7 @@ class FollowUps(ABC):
         bos: bool = False,
         normalise: Normalise | None = None,
         together: bool = False,
+        weights: Mapping[str, float] | None = None,
         metrics: Sequence[str] | None = None,
         generate: Mapping[str, Any] | int | None = None,
         each_prompt: bool = False,
@@ -64,13 +66,15 @@ class FollowUps(ABC):
             Every set is steered at each. An ablation has none.
         together
             Make one set of the features.
+        weights
+            Keys of features to what multiplies the strength for them; 1 for the others.
         metrics
             Names out of `queries.followups.metrics.METRICS`; by default those that the prompts
             allow: ``logit``, ``probability`` and ``rank`` of the answers, ``logit_diff`` where
             there are foils, and ``kl`` and ``entropy_top10``.
         generate
             Let the model write on, steered and not, side by side: a number of tokens, or fields
-            of `queries.followups.drawing.GenerationSettings`.
+            of `queries.followups.steering.drawing.GenerationSettings`.
         each_prompt
             Also an effect for every prompt, beside those over all.
         store
@@ -93,10 +97,11 @@ class FollowUps(ABC):
             The model or SAE is not here, or fails the checks that are made first.
         """
         from queries.followups.interventions import WITH_UNIT, Intervention
-        from queries.followups.steering import SteeringRequest
+        from queries.followups.steering.steer import SteeringRequest
 
         texts = as_prompts(prompts)
         sets = self._sets(features, together=together)
+        shares = dict(weights or {})
         if kind in WITH_UNIT and unit is None:
             unit = "global_max"
         request = checked(
@@ -106,7 +111,10 @@ class FollowUps(ABC):
                 name: (
                     Intervention(
                         kind,
-                        self._refs(keys),
+                        tuple(
+                            replace(one, weight=shares.get(one.key, 1.0))
+                            for one in self._refs(keys)
+                        ),
                         unit=unit,
                         mode=mode,
                         positions=positions,
@@ -200,7 +208,7 @@ def saes_of(sets: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _settings(given: Mapping[str, Any] | int | None) -> GenerationSettings | None:
-    from queries.followups.drawing import GenerationSettings
+    from queries.followups.steering.drawing import GenerationSettings
 
     if given is None:
         return None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from atlas.api.choosing import checked
 from atlas.api.connection import Connection
-from atlas.api.experiments import Experiments
 from atlas.api.followups import saes_of
 from atlas.api.found import FollowUp
+from atlas.api.studies import Studies
 from atlas.errors import ArtifactError, NotFoundError, UsageError
 from atlas.paths import home_dir
 
@@ -60,7 +60,7 @@ RETURN f.key AS key, f.community AS community
 """
 
 
-class GraphFollowUps(Experiments, Connection):
+class GraphFollowUps(Studies, Connection):
     """Interventions on the features of the graph; what they find is kept and loaded into it."""
 
     def promotion(
@@ -98,7 +98,7 @@ class GraphFollowUps(Experiments, Connection):
             A feature has no context that can be told in tokens.
         """
         from queries.followups.contexts import TokenTexts
-        from queries.followups.promotion import PromotionRequest
+        from queries.followups.promotion.promote import PromotionRequest
 
         sets = self._sets(features)
         keys = list(dict.fromkeys(key for some in sets.values() for key in some))
@@ -148,7 +148,12 @@ class GraphFollowUps(Experiments, Connection):
     @property
     def followups(self) -> Path:
         """Folder that follow-ups are kept in."""
-        return (self.home or home_dir()) / "followups"
+        return self.folder / "followups"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the atlas, with its builds."""
+        return self.home or home_dir()
 
     def _keep(self, found: Evidence, *, reporter: Reporter | None) -> FollowUp:
         """Write a folder and load it; what was measured is not lost if the graph refuses it."""
@@ -164,7 +169,7 @@ class GraphFollowUps(Experiments, Connection):
     def _import_circuits(self, found: Evidence, folder: Path) -> None:
         """Join circuits to the features of the run that has their SAEs; other layers stay out."""
         from ingest.imports import import_circuit
-        from queries.followups.circuit_file import circuit_saes, write_circuit
+        from queries.followups.circuits.file import circuit_saes, write_circuit
 
         for row in found.tables["circuits"].select(["prompt"]).to_pylist():
             file = write_circuit(found, folder / f"{row['prompt']}.json", prompt=row["prompt"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.api.experiments import Experiments
 from atlas.api.found import FollowUp
+from atlas.api.studies import Studies
 from atlas.errors import ArtifactError, UsageError
 from atlas.paths import home_dir
 from queries.resolve import looks_like_key
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from queries.followups.replay import Replay
 
 
-class Workbench(Experiments):
+class Workbench(Studies):
     """A model and SAEs, without a graph; has the methods of an `Atlas` that run follow-ups.
 
     What is found is kept in a folder each; `atlas load FOLDER` takes it into a graph later.
@@ -65,6 +65,16 @@ class Workbench(Experiments):
         if saes is None:
             return whole
         return Lab.of(whole.model, [whole.sae(key) for key in saes], source=whole.source)
+
+    @property
+    def followups(self) -> Path:
+        """Folder that follow-ups are kept in."""
+        return self.root
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the atlas, with its builds."""
+        return home_dir()
 
     def _keep(self, found: Evidence, *, reporter: Reporter | None) -> FollowUp:
         from queries.followups.evidence import save_evidence

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from atlas.artifacts import file_sha256, write_json, write_table
 from atlas.errors import ArtifactError, UsageError
+from queries.followups.evidence_tables import GRAPH_TABLES, INTERVENTIONS, ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,93 +32,6 @@ FORMAT = 1
 RECORD = "followup.json"
 """Written last: its presence says that the folder is whole."""
 _VERSIONS = ("sae-feature-atlas", "torch", "transformers", "sae-lens", "numpy")
-
-INTERVENTIONS = pa.schema(
-    [
-        pa.field("number", pa.int64(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("mode", pa.string()),
-        pa.field("strength", pa.float64()),
-        pa.field("unit", pa.string()),
-        pa.field("positions", pa.string()),
-        pa.field("features", pa.int64(), nullable=False),
-        pa.field("seed", pa.int64()),
-        pa.field("parameters", pa.string(), nullable=False),
-    ]
-)
-"""A row an intervention, numbered from 1; `parameters` is its arm as JSON."""
-
-ON = pa.schema(
-    [
-        pa.field("intervention", pa.int64(), nullable=False),
-        pa.field("feature", pa.string(), nullable=False),
-        pa.field("strength", pa.float64()),
-    ]
-)
-"""A row a feature that an intervention is on, with its strength in the intervention's unit."""
-
-EFFECTS = pa.schema(
-    [
-        pa.field("intervention", pa.int64(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("target", pa.string()),
-        pa.field("value", pa.float64()),
-        pa.field("baseline", pa.float64()),
-        pa.field("change", pa.float64()),
-        pa.field("prompts", pa.int64(), nullable=False),
-        pa.field("low", pa.float64()),
-        pa.field("high", pa.float64()),
-        pa.field("p", pa.float64()),
-        pa.field("q", pa.float64()),
-        pa.field("prompt", pa.string()),
-        pa.field("flag", pa.string()),
-    ]
-)
-"""A row an effect: over all prompts, or of the one whose id is `prompt`."""
-
-AFFECTS = pa.schema(
-    [
-        pa.field("intervention", pa.int64(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("target", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("change", pa.float64(), nullable=False),
-        pa.field("low", pa.float64()),
-        pa.field("high", pa.float64()),
-        pa.field("p", pa.float64()),
-        pa.field("q", pa.float64()),
-        pa.field("prompts", pa.int64(), nullable=False),
-    ]
-)
-"""A row a feature whose activation changed, from each feature that was intervened on."""
-
-EXPLANATIONS = pa.schema(
-    [
-        pa.field("number", pa.int64(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("players", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("target", pa.string()),
-        pa.field("feature", pa.string()),
-        pa.field("prompt", pa.string()),
-        pa.field("base", pa.float64(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("names", pa.list_(pa.string()), nullable=False),
-        pa.field("values", pa.list_(pa.float64()), nullable=False),
-    ]
-)
-"""A row a decomposition of `value` less `base` among players: ``tokens``, ``features`` or
-``communities``, by `names` (texts of tokens, or keys). `feature` is the one whose activation is
-explained, where one is."""
-
-GRAPH_TABLES: Mapping[str, pa.Schema] = {
-    "interventions": INTERVENTIONS,
-    "on": ON,
-    "effects": EFFECTS,
-    "affects": AFFECTS,
-    "explanations": EXPLANATIONS,
-}
-"""Tables that become part of the graph; a follow-up may have others of its own."""
 
 
 class Request(BaseModel):

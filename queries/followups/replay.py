@@ -12,7 +12,8 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from atlas.errors import ModelError, NotFoundError, UsageError
-from queries.followups.evidence import EFFECTS, Evidence
+from queries.followups.evidence import Evidence
+from queries.followups.evidence_tables import EFFECTS
 from queries.followups.lab import Lab
 
 if TYPE_CHECKING:
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
     from queries.followups.evidence import Request
 
 KINDS: Mapping[str, tuple[str, str]] = {
-    "steering": ("queries.followups.steering", "SteeringRequest"),
-    "promotion": ("queries.followups.promotion", "PromotionRequest"),
-    "patching": ("queries.followups.patching", "PatchingRequest"),
-    "path_patching": ("queries.followups.path_patching", "PathPatchingRequest"),
-    "attention": ("queries.followups.attention", "AttentionRequest"),
-    "attribution": ("queries.followups.attribution", "AttributionRequest"),
-    "circuit": ("queries.followups.circuits", "CircuitRequest"),
-    "shap": ("queries.followups.shapley", "ShapRequest"),
+    "steering": ("queries.followups.steering.steer", "SteeringRequest"),
+    "promotion": ("queries.followups.promotion.promote", "PromotionRequest"),
+    "patching": ("queries.followups.patching.patch", "PatchingRequest"),
+    "path_patching": ("queries.followups.path_patching.patch_paths", "PathPatchingRequest"),
+    "attention": ("queries.followups.attention.attend", "AttentionRequest"),
+    "attribution": ("queries.followups.attribution.attribute", "AttributionRequest"),
+    "circuit": ("queries.followups.circuits.trace", "CircuitRequest"),
+    "shap": ("queries.followups.shapley.explain", "ShapRequest"),
     "causes": ("queries.followups.causes.run", "CausesRequest"),
+    "network_study": ("queries.studies.network.run", "NetworkRequest"),
+    "concept_study": ("queries.studies.concept.run", "ConceptRequest"),
 }
 """Kind of a follow-up to its module, which has ``run``, and the class of its requests."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from atlas.errors import UsageError
-from queries.followups.attention_picture import LEVELS, attention_page, sharpest
+from queries.followups.attention.picture import LEVELS, attention_page, sharpest
 
 TOKENS = ["<|bos|>", "The", " <b>&", " capital", "\n"]
 

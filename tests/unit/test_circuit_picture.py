@@ -10,17 +10,17 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from atlas.errors import UsageError
 from ingest.imports import circuit
 from ingest.imports.circuit_file import read_circuit
 from ingest.imports.run_saes import RunSae
-from queries.followups.circuit_file import circuit_saes, graph_file, write_circuit
-from queries.followups.circuit_layout import place_nodes
-from queries.followups.circuit_picture import circuit_page, circuit_svg, draw_circuit
-from queries.followups.circuit_pruning import influences, normalised, prune
+from queries.followups.circuits.file import circuit_saes, graph_file, write_circuit
+from queries.followups.circuits.layout import place_nodes
+from queries.followups.circuits.picture import circuit_page, circuit_svg, draw_circuit
+from queries.followups.circuits.pruning import influences, normalised, prune
 from queries.followups.evidence import Evidence
 
 SAES = {12: "toy/blocks.12.hook_resid_pre/a", 18: "toy/blocks.18.hook_resid_pre/b"}
@@ -55,6 +55,7 @@ def paths(adjacency, weights, target=None):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 5), min_size=1, max_size=4),
        st.floats(0, 1), st.floats(0, 1))  # fmt: skip
+@example(19620, [1, 1, 3, 3], 0.0, 0.0)  # equal influences, which differ in their last digits
 def test_pruning_is_that_of_all_paths(seed, sizes, node_share, edge_share):
     rng = np.random.default_rng(seed)
     adjacency = layered(rng, [*sizes, 1])
@@ -86,7 +87,7 @@ def test_pruning_is_that_of_all_paths(seed, sizes, node_share, edge_share):
     assert (found.edges == edges).all()
     if expected.any():
         assert found.cumulative.max() == pytest.approx(1)
-        assert found.cumulative[expected.argmax()] == pytest.approx(expected.max() / expected.sum())
+        assert found.cumulative.min() == pytest.approx(expected.max() / expected.sum())
 
 
 def held(scores, share):

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from queries.followups.effects import effects, false_discovery, few_notes, t_test
-from queries.followups.evidence import EFFECTS
+from queries.followups.evidence_tables import EFFECTS
+from queries.followups.steering.effects import effects, false_discovery, few_notes, t_test
 
 NUMBERS = {("x", 1.0): 1, ("x", 2.0): 2}
 
@@ -140,5 +140,6 @@ def test_the_t_test_takes_arrays_of_means():
 def test_few_prompts_are_said_to_be_few():
     assert few_notes(40, None) == []
     assert "3 prompts are few" in few_notes(3, None)[0]
+    assert "one prompt has no interval" in few_notes(1, None)[0]
     assert "4 groups of prompts are few" in few_notes(40, 4)[1]
     assert len(few_notes(40, 20)) == 1

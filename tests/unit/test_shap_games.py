@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.errors import ModelError, UsageError
-from queries.followups import owen
-from queries.followups.games import Remembered, check_efficiency
-from queries.followups.shap_values import explained, partitioned
+from queries.followups.shapley import owen
+from queries.followups.shapley.games import Remembered, check_efficiency
+from queries.followups.shapley.values import explained, partitioned
 
 TREES = [
     (0, 1),

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from atlas.errors import NotFoundError
-from queries.followups.evidence import EXPLANATIONS, Evidence
-from queries.followups.shap_page import shap_explanation, shap_page
+from queries.followups.evidence import Evidence
+from queries.followups.evidence_tables import EXPLANATIONS
+from queries.followups.shapley.page import shap_explanation, shap_page
 
 EVIL = "<script>alert('x')</script>&\"quoted\""
 

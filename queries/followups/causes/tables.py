@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from queries.followups.causes.evaluate import top
 from queries.followups.causes.layer import output_rows
 from queries.followups.causes.truth import certain
-from queries.followups.evidence import AFFECTS, EFFECTS, intervention_tables
+from queries.followups.evidence import intervention_tables
+from queries.followups.evidence_tables import AFFECTS, EFFECTS
 from queries.followups.interventions import FeatureRef, Intervention
 
 if TYPE_CHECKING:
