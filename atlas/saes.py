@@ -206,4 +206,30 @@ def load_sae(
         raise ModelError(f"SAE {source!r} does not say which hook it reads (metadata.hook_name).")
     default = folder.resolve().name if folder is not None else source.replace(":", "-")
     clean = (name or default).replace("/", "-")
-    return LoadedSae(clean, HookPoint.parse(hook), sae, parameter_sha256(sae), source)
+    digest = parameter_sha256(sae)  # of the weights as published, before anything is folded in
+    if (sae.cfg.metadata.model_from_pretrained_kwargs or {}).get("center_writing_weights"):
+        _fold_centring(sae, source)
+    return LoadedSae(clean, HookPoint.parse(hook), sae, digest, source)
+
+
+@torch.no_grad()
+def _fold_centring(sae: SAE[Any], source: str) -> None:
+    """Let an SAE that reads streams without their mean over dimensions read plain ones.
+
+    Some SAEs were trained on a model whose weights write no mean to the stream (TransformerLens's
+    ``center_writing_weights``), which LayerNorm does not see: gpt2-small-res-jb is one. Of the
+    plain model's stream x they encode Mx, with M = 1 - 11'/d. As x M W = Mx W, taking the mean
+    off each column of the encoder does the same; b_dec is taken off x as it was, so what M takes
+    of b_dec goes to the bias. Reconstructions stay those of Mx; the mean is part of the error.
+    """
+    plain = sae.cfg.architecture() in {"standard", "topk", "jumprelu", "batchtopk"}
+    if not plain or sae.cfg.normalize_activations != "none":
+        raise ModelError(
+            f"SAE {source!r} reads a stream without its mean over dimensions, and encodes it in a "
+            "way into which that cannot be folded.",
+            hint="Use an SAE that was trained on the plain model.",
+        )
+    means = sae.W_enc.mean(dim=0)
+    if sae.cfg.apply_b_dec_to_input:
+        sae.b_enc -= sae.b_dec.sum() * means
+    sae.W_enc -= means

@@ -1,8 +1,9 @@
 """What a follow-up becomes in the graph: statements, and their rows made from its tables.
 
 A `Run` of kind ``intervention`` has its prompts (`PromptSet` by ``USED``), its `Intervention`
-nodes ``ON`` features with what they ``CAUSED``, ``AFFECTS`` between features, and `Explanation`
-nodes that credit players (``CREDITS``) with parts of a value. Everything is merged on keys.
+nodes ``ON`` features with what they ``CAUSED``, ``AFFECTS`` between features, `Explanation` nodes
+that credit players (``CREDITS``) with parts of a value, and the `Finding` nodes of a study, which
+``CONCERNS`` joins to features. Everything is merged on keys.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from atlas.graph.values import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pyarrow as pa
+    from collections.abc import Mapping, Sequence
 
     from queries.followups.evidence import Evidence
 
@@ -83,6 +85,18 @@ OPTIONAL MATCH (c:Community {key: row.player})
 WITH row, x, coalesce(f, c) AS player WHERE player IS NOT NULL
 MERGE (x)-[e:CREDITS]->(player) SET e.value = row.value, e.run = $run
 """
+_FINDINGS = """
+UNWIND $rows AS row
+MATCH (r:Run {key: $run})
+MERGE (x:Finding {key: row.key}) SET x = row
+MERGE (x)-[:FROM_RUN]->(r)
+"""
+_CONCERNS = """
+UNWIND $rows AS row
+MATCH (x:Finding {key: row.finding})
+MATCH (f:Feature {key: row.feature})
+MERGE (x)-[e:CONCERNS]->(f) SET e = row.values
+"""
 _FEEDS_WEIGHT = """
 UNWIND $rows AS row
 MATCH (:Feature {key: row.source})-[r:FEEDS]->(:Feature {key: row.target})
@@ -98,6 +112,8 @@ STATEMENTS: Mapping[str, str] = {
     "explanations": _EXPLANATIONS,
     "explains": _EXPLAINS,
     "credits": _CREDITS,
+    "findings": _FINDINGS,
+    "concerns": _CONCERNS,
     "feeds_weight": _FEEDS_WEIGHT,
 }
 """Parts in the order in which they are written; each takes ``rows`` and ``run``."""
@@ -109,8 +125,17 @@ RETURN
   COUNT { (:Intervention {run: $run})-[:ON]->(:Feature) } AS `on`,
   COUNT { (:Intervention {run: $run})-[:CAUSED]->(:Effect) } AS effects,
   COUNT { (:Feature)-[:AFFECTS {run: $run}]->(:Feature) } AS affects,
-  COUNT { (:Explanation {run: $run}) } AS explanations
+  COUNT { (:Explanation {run: $run}) } AS explanations,
+  COUNT { (:Finding {run: $run}) } AS findings,
+  COUNT { (:Finding {run: $run})-[:CONCERNS]->(:Feature) } AS concerns
 """
+
+_CAUSED = ("on", "effects", "affects")
+_ENDS = (
+    ("affects", "source"), ("affects", "target"), ("explanations", "feature"),
+    ("concerns", "feature"), ("feeds_weight", "source"), ("feeds_weight", "target"),
+)  # fmt: skip
+"""Tables with the columns that hold keys of features."""
 
 REMOVE = (
     "MATCH (r:Run {key: $run}) SET r.state = 'loading'",
@@ -118,6 +143,7 @@ REMOVE = (
     "MATCH ()-[e:FEEDS {causal_run: $run}]->() REMOVE e.causal_weight, e.causal_run",
     "MATCH (n:Effect {run: $run}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS",
     "MATCH (n:Explanation {run: $run}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS",
+    "MATCH (n:Finding {run: $run}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS",
     "MATCH (n:Intervention {run: $run}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS",
 )
 """Auto-commit statements that remove what a run wrote, but for its node and prompts."""
@@ -154,17 +180,55 @@ def graph_rows(found: Evidence) -> dict[str, Rows]:
             if row["players"] != "tokens"
             for player, value in zip(row["names"], row["values"], strict=True)
         ],
+        "findings": [_finding(row, found) for row in tables.get("findings", ())],
+        "concerns": [_concern(row, run=run) for row in tables.get("concerns", ())],
         "feeds_weight": tables.get("feeds_weight", []),
     }
 
 
 def named_features(tables: Mapping[str, pa.Table]) -> set[str]:
-    """Return the keys of features that interventions are on or explanations are of."""
+    """Return the keys of features that interventions are on, or that something found is about."""
     found: set[str] = set()
-    for table, column in (("on", "feature"), ("affects", "source"), ("explanations", "feature")):
+    ends = {"on": "feature", "affects": "source", "explanations": "feature", "concerns": "feature"}
+    for table, column in ends.items():
         if table in tables:
             found.update(key for key in tables[table][column].to_pylist() if key is not None)
     return found
+
+
+def without_saes(tables: Mapping[str, pa.Table], saes: Sequence[str]) -> dict[str, pa.Table]:
+    """Leave out the rows of tables that are of features of some SAEs.
+
+    An intervention goes with all that it caused where any of its features is of them; findings
+    stay, without these features.
+    """
+    found = dict(tables)
+    gone: list[int] = []
+    if "on" in found:
+        rows = found["on"].filter(_of_saes(found["on"]["feature"], saes))
+        gone = sorted(set(rows["intervention"].to_pylist()))
+    for name, column in (("interventions", "number"), *((one, "intervention") for one in _CAUSED)):
+        if name in found and gone:
+            away = pc.is_in(found[name][column], pa.array(gone, found[name][column].type))
+            found[name] = found[name].filter(pc.invert(away))
+    for name, column in _ENDS:
+        if name in found:
+            found[name] = found[name].filter(pc.invert(_of_saes(found[name][column], saes)))
+    if "explanations" in found:
+        credited = pa.array(
+            [any(_is_of(player, saes) for player in row or ())
+             for row in found["explanations"]["names"].to_pylist()], pa.bool_()
+        )  # fmt: skip
+        found["explanations"] = found["explanations"].filter(pc.invert(credited))
+    return found
+
+
+def _of_saes(keys: pa.ChunkedArray, saes: Sequence[str]) -> pa.Array:
+    return pa.array([_is_of(key, saes) for key in keys.to_pylist()], pa.bool_())
+
+
+def _is_of(key: str | None, saes: Sequence[str]) -> bool:
+    return key is not None and key.rpartition("/")[0] in saes
 
 
 def _given(row: Mapping[str, Any], *, without: set[str]) -> dict[str, Any]:
@@ -225,3 +289,19 @@ def _explanation(row: Mapping[str, Any], *, run: str, prompts: str) -> dict[str,
     values = {"key": f"{run}/x{row['number']}", "run": run, "source": run, **own}
     prompt = None if row["prompt"] is None else f"{prompts}/{row['prompt']}"
     return {"prompt": prompt, "values": values}
+
+
+def _finding(row: Mapping[str, Any], found: Evidence) -> dict[str, Any]:
+    return {
+        "key": f"{found.id}/f{row['number']}",
+        "run": found.id,
+        "created": found.created,
+        **_given(row, without={"number"}),
+    }
+
+
+def _concern(row: Mapping[str, Any], *, run: str) -> dict[str, Any]:
+    values = {"run": run, **_given(row, without={"finding", "feature"})}
+    return {
+        "finding": f"{run}/f{row['finding']}", "feature": row["feature"], "values": values
+    }  # fmt: skip

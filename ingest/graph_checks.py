@@ -58,6 +58,12 @@ def check_weights(
             )
 
 
+def missing_saes(reader: DriverReader, saes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of SAEs (``key`` of each) that the graph does not have."""
+    rows = [{"key": sae["key"], "sha256": None} for sae in saes]
+    return [row["key"] for row in reader.read(_WEIGHTS, {"rows": rows}) if not row["here"]]
+
+
 def missing_features(reader: DriverReader, keys: Iterable[str]) -> list[str]:
     """Return, in order, the keys of features that the graph does not have."""
     wanted = sorted(set(keys))

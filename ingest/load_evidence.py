@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ from ingest.evidence_rows import (
     graph_rows,
     named_features,
     prompt_set,
+    without_saes,
 )
-from ingest.graph_checks import check_weights, missing_features, refuse_missing
+from ingest.graph_checks import check_weights, missing_features, missing_saes, refuse_missing
 from ingest.load_attribution import WAITING
 from queries.followups.evidence import open_evidence, read_record
 
@@ -53,8 +55,9 @@ def load_evidence(
     """Load the folder of a follow-up into a graph that has its features.
 
     Nothing is written unless the files are whole and the graph has every feature that was
-    intervened on, of SAEs of the same weights. Changes of features that the graph does not have
-    are left out; a note says how many. A follow-up that is loaded already is left alone.
+    intervened on, of SAEs of the same weights. Of a follow-up on several SAEs, what is of those
+    that the graph does not have is left out; so are changes of features that it does not have.
+    Notes say what. A follow-up that is loaded already is left alone.
 
     Parameters
     ----------
@@ -97,14 +100,28 @@ def load_evidence(
                 counts = {name: table.num_rows for name, table in found.tables.items()}
                 return LoadSummary(found.id, False, counts, time.monotonic() - began)
             check_weights(reader, found.identity["saes"], path=folder, all_here=False)
-            refuse_missing(reader, named_features(found.tables), path=folder)
+            here = _of_graph(reader, found, told)
+            refuse_missing(reader, named_features(here.tables), path=folder)
             _replace(driver, database, state["digest"], found=found, digest=digest, force=force)
-            rows = _known(reader, graph_rows(found), told)
+            rows = _known(reader, graph_rows(here), told)
             _write(driver, database, found, rows=rows, digest=digest, reporter=told)
             _verify(reader, found.id, rows)
             write(driver, database, statements.LOADED, run=found.id)
     counts = {name: len(some) for name, some in rows.items()}
     return LoadSummary(found.id, True, counts, time.monotonic() - began)
+
+
+def _of_graph(reader: DriverReader, found: Evidence, told: Reporter) -> Evidence:
+    """Leave out what is of SAEs that the graph does not have, unless it has none of them."""
+    saes = found.identity["saes"]
+    missing = missing_saes(reader, saes)
+    if not missing or len(missing) == len(saes):
+        return found
+    told.note(
+        f"what is of {', '.join(missing)} is left out: the graph does not have it. Load a build "
+        "of it, then this again with --force"
+    )
+    return replace(found, tables=without_saes(found.tables, missing))
 
 
 def _known(

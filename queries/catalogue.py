@@ -69,6 +69,30 @@ def run(reader: Reader, name: str, /, **parameters: Any) -> list[Row]:
     return ask(reader, question(name, parameters))
 
 
+def run_noted(
+    reader: Reader, name: str, /, **parameters: Any
+) -> tuple[list[Row], dict[str, Value]]:
+    """Run a query as `run` does; return also the values that its statement was sent with.
+
+    They are those of a console: names of features, runs and communities have become keys.
+    """
+    text, sent = query(name).cypher, dict[str, Value]()
+
+    def noting() -> Question[list[Row]]:
+        asked = question(name, parameters)
+        try:
+            request = next(asked)
+            while True:
+                if request.text == text:
+                    sent.update(request.parameters)
+                request = asked.send((yield request))
+        except StopIteration as end:
+            rows: list[Row] = end.value
+            return rows
+
+    return ask(reader, noting()), sent
+
+
 def question(name: str, parameters: Mapping[str, Any]) -> Question[list[Row]]:
     """Ask a query of the catalogue.
 

@@ -46,14 +46,14 @@ class Experiments(FollowUps):
         reporter
             Is told of the progress.
         **options
-            Other fields of `queries.followups.patching.PatchingRequest`.
+            Other fields of `queries.followups.patching.patch.PatchingRequest`.
 
         Raises
         ------
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.patching import PatchingRequest, PatchSet
+        from queries.followups.patching.patch import PatchingRequest, PatchSet
 
         named = {} if sets is None else self._sets(dict(sets))
         request = checked(
@@ -86,14 +86,14 @@ class Experiments(FollowUps):
         store, reporter
             As in `patch`.
         **options
-            Other fields of `queries.followups.path_patching.PathPatchingRequest`.
+            Other fields of `queries.followups.path_patching.patch_paths.PathPatchingRequest`.
 
         Raises
         ------
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.path_patching import PathEdge, PathPatchingRequest
+        from queries.followups.path_patching.patch_paths import PathEdge, PathPatchingRequest
 
         made = [
             PathEdge(sender=self._resolve([sender])[0], receivers=tuple(receivers))
@@ -115,7 +115,7 @@ class Experiments(FollowUps):
     ) -> FollowUp:
         """Return attention patterns, and the features that fire where heads look.
 
-        `queries.followups.attention_picture.attention_page` draws them.
+        `queries.followups.attention.picture.attention_page` draws them.
 
         Parameters
         ----------
@@ -126,14 +126,14 @@ class Experiments(FollowUps):
         store, reporter
             As in `patch`; nothing of it becomes part of the graph.
         **options
-            Other fields of `queries.followups.attention.AttentionRequest`.
+            Other fields of `queries.followups.attention.attend.AttentionRequest`.
 
         Raises
         ------
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.attention import AttentionRequest
+        from queries.followups.attention.attend import AttentionRequest
 
         request = checked(
             AttentionRequest, prompts=as_prompts(prompts), saes=tuple(saes or ()), **options
@@ -160,14 +160,14 @@ class Experiments(FollowUps):
         store, reporter
             As in `patch`.
         **options
-            Other fields of `queries.followups.attribution.AttributionRequest`.
+            Other fields of `queries.followups.attribution.attribute.AttributionRequest`.
 
         Raises
         ------
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.attribution import AttributionRequest
+        from queries.followups.attribution.attribute import AttributionRequest
 
         request = checked(
             AttributionRequest, prompts=as_prompts(prompts), saes=tuple(saes or ()), **options
@@ -186,7 +186,7 @@ class Experiments(FollowUps):
     ) -> FollowUp:
         """Find the circuits of prompts, and test them by ablation; see docs/circuits.md.
 
-        `queries.followups.circuit_picture.draw_circuit` draws one.
+        `queries.followups.circuits.picture.draw_circuit` draws one.
 
         Parameters
         ----------
@@ -199,14 +199,14 @@ class Experiments(FollowUps):
         store, reporter
             As in `patch`.
         **options
-            Other fields of `queries.followups.circuits.CircuitRequest`.
+            Other fields of `queries.followups.circuits.trace.CircuitRequest`.
 
         Raises
         ------
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.circuits import CircuitRequest
+        from queries.followups.circuits.trace import CircuitRequest
 
         request = checked(
             CircuitRequest,
@@ -231,7 +231,7 @@ class Experiments(FollowUps):
     ) -> FollowUp:
         """Share what the model says among tokens, features or communities; see docs/shap.md.
 
-        `queries.followups.shap_page.shap_page` draws it, and `shap_explanation` there gives what
+        `queries.followups.shapley.page.shap_page` draws it, and `shap_explanation` there gives what
         shap's own plots take.
 
         Parameters
@@ -249,7 +249,7 @@ class Experiments(FollowUps):
         store, reporter
             As in `patch`.
         **options
-            Other fields of `queries.followups.shapley.ShapRequest`. Where
+            Other fields of `queries.followups.shapley.explain.ShapRequest`. Where
             communities play and none are given, they are the graph's.
 
         Raises
@@ -257,8 +257,8 @@ class Experiments(FollowUps):
         UsageError, CorpusError, NotFoundError, ModelError
             What cannot be done, and what to do about it.
         """
-        from queries.followups.shap_scores import SCORES
-        from queries.followups.shapley import ShapRequest
+        from queries.followups.shapley.explain import ShapRequest
+        from queries.followups.shapley.scores import SCORES
 
         explained = str(of) if of in SCORES else self._resolve([of])[0]
         chosen = self._sets(features, together=True) if features else {}

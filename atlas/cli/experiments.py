@@ -14,6 +14,9 @@ from atlas.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.followups.evidence import Evidence
+    from queries.followups.lab import Lab
+
 Page = Annotated[
     Path | None, typer.Option(help="Write a page with the picture, self-contained HTML.")
 ]
@@ -93,8 +96,8 @@ def trace(
 ) -> None:
     """Find the circuits of prompts over the features of all SAEs, and test them by ablation."""
     from atlas.progress import reporter
-    from queries.followups.circuit_file import write_circuit
-    from queries.followups.circuit_picture import circuit_page, draw_circuit
+    from queries.followups.circuits.file import write_circuit
+    from queries.followups.circuits.picture import circuit_page, draw_circuit
 
     with shared.opened(model, sae) as bench:
         found = bench.trace(
@@ -129,7 +132,7 @@ def explain(
 ) -> None:
     """Share what the model says among tokens, features or communities (SHAP values)."""
     from atlas.progress import reporter
-    from queries.followups.shap_page import shap_page
+    from queries.followups.shapley.page import shap_page
 
     with shared.opened(model, sae) as bench:
         found = bench.explain(
@@ -151,11 +154,15 @@ def attention(
     prompt: shared.Prompt = None,
     prompts: shared.Prompts = None,
     option: Option = None,
+    page: Page = None,
     model: shared.Model = None,
     sae: shared.Sae = None,
     as_json: shared.Json = False,
 ) -> None:
-    """List where attention heads look, and the features that fire there."""
+    """List where attention heads look, and the features that fire there.
+
+    The page shows every head on the first prompt.
+    """
     from atlas.progress import reporter
 
     with shared.opened(model, sae) as bench:
@@ -164,7 +171,31 @@ def attention(
             reporter=reporter(quiet=as_json),
             **_options(option),
         )
+        if page is not None:
+            page.write_text(_every_head(bench.lab(), found.evidence), encoding="utf-8")
     shared.print_found(found, tables=HEADS, as_json=as_json)
+
+
+def _every_head(lab: Lab, found: Evidence) -> str:
+    """Draw all heads of all blocks on the first prompt; the features beside it are its own."""
+    from queries.followups.attention.attend import attention_weights
+    from queries.followups.attention.picture import attention_page
+    from queries.followups.lab import PromptText
+
+    text = PromptText.model_validate(dict(found.prompts[0]))
+    tokens, layers = lab.prompts([text])[0][0].tokens, range(len(lab.model.blocks))
+    firing: dict[int, list[str]] = {}
+    for row in found.tables["firing"].to_pylist():
+        if row["prompt"] == text.id:
+            said = f"{row['feature']}: {row['activation']:.1f}"
+            firing.setdefault(row["position"], []).append(said)
+    return attention_page(
+        attention_weights(lab.model, tokens, layers=layers).numpy(),
+        [lab.text(token) for token in tokens],
+        layers=layers,
+        features=firing,
+        title=text.prompt,
+    )
 
 
 def _options(given: Sequence[str] | None) -> dict[str, Any]:

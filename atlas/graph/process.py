@@ -34,8 +34,6 @@ _JAVA_OPTIONS = (
     "-Djava.awt.headless=true",
 )
 _MAIN_CLASS = "org.neo4j.server.CommunityEntryPoint"
-# The start time of a process, as computed from the boot time, moves when the clock is set.
-_START_TOLERANCE_SECONDS = 2.0
 _LET_GO_SECONDS = 15.0
 
 # Servers that this Python process started: kept so that a dead one can be reaped, and so that
@@ -45,10 +43,9 @@ _children: list[subprocess.Popen[bytes]] = []
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """Which process is the server: its id, and when it started (seconds since the epoch)."""
+    """Which process is the server."""
 
     pid: int
-    started: float
 
 
 def java_command(
@@ -115,17 +112,20 @@ def launch(command: list[str], folder: ServerFolder) -> psutil.Process:
                 f"Java could not be started ({command[0]}): {error.strerror}."
             ) from error
     _children.append(child)
-    process = psutil.Process(child.pid)
-    record = ProcessRecord(child.pid, process.create_time())
-    write_private(folder.process_file, json.dumps(asdict(record)) + "\n")
-    return process
+    _record(folder, child.pid)
+    return psutil.Process(child.pid)
+
+
+def _record(folder: ServerFolder, pid: int) -> None:
+    write_private(folder.process_file, json.dumps(asdict(ProcessRecord(pid))) + "\n")
 
 
 def find_process(folder: ServerFolder) -> psutil.Process | None:
     """Return the running server of `folder`, or None.
 
-    A recorded process counts only if it started when the record says, so that another process
-    which was given the same id later is never taken for the server.
+    A recorded process counts only if its command line names the folder, so that another process
+    which was given the same id later is never taken for the server. (When it started would not
+    tell: that is computed from the clock, which may have been set since.)
     """
     _reap()
     record = read_record(folder)
@@ -133,9 +133,8 @@ def find_process(folder: ServerFolder) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.started) <= _START_TOLERANCE_SECONDS
         alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-        return process if same and alive and _is_server(process, folder) else None
+        return process if alive and _is_server(process, folder) else None
     except psutil.Error:
         return None
 
@@ -145,8 +144,7 @@ def find_unrecorded(folder: ServerFolder) -> psutil.Process | None:
     for process in psutil.process_iter(["pid", "status"]):
         try:
             if process.status() != psutil.STATUS_ZOMBIE and _is_server(process, folder):
-                record = ProcessRecord(process.pid, process.create_time())
-                write_private(folder.process_file, json.dumps(asdict(record)) + "\n")
+                _record(folder, process.pid)
                 return process
         except psutil.Error:
             continue
@@ -157,7 +155,7 @@ def read_record(folder: ServerFolder) -> ProcessRecord | None:
     """Return the recorded process; None where there is no record or it is damaged."""
     try:
         values = json.loads(folder.process_file.read_text(encoding="utf-8"))
-        return ProcessRecord(int(values["pid"]), float(values["started"]))
+        return ProcessRecord(int(values["pid"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -114,15 +114,28 @@ class ManagedServer:
         self.folder.make()
         with file_lock(self.folder.lock_file, what=f"the database in {self.home}"):
             process = self.process() or find_unrecorded(self.folder)
-            if process is None:
+            if process is None or not self._found(process, timeout=timeout, reporter=reporter):
                 settings = choose_settings(
                     self.folder, memory=memory, bolt_port=bolt_port, http_port=http_port
                 )
                 process = self._launch(settings, reporter)
+                self._await(process, timeout=timeout, reporter=reporter)
             elif (memory, bolt_port, http_port) != (None, None, None):
                 reporter.note("The database runs already; stop it to change memory or ports.")
-            self._await(process, timeout=timeout, reporter=reporter)
         return self.status()
+
+    def _found(self, process: psutil.Process, *, timeout: float, reporter: Reporter) -> bool:
+        """Wait until a server that was found running answers; False where it was about to end.
+
+        A killed server holds on for a moment: it is still seen, and does not answer any more.
+        """
+        try:
+            self._await(process, timeout=timeout, reporter=reporter)
+        except ServerError:
+            if is_alive(process):
+                raise
+            return False
+        return True
 
     def ensure_running(self, *, reporter: Reporter | None = None) -> ServerStatus:
         """Start the server unless it runs and answers; return its status."""

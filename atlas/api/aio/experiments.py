@@ -94,6 +94,13 @@ class AsyncExperimentsPart(AsyncAsking):
         found: Table = await self._ask("explanations", feature=feature, limit=limit)
         return found
 
+    async def findings(
+        self, *, feature: FeatureName | None = None, run: str | None = None, limit: int = 50
+    ) -> Table:
+        """Ask for "Findings of studies"; see `atlas.Atlas.findings`."""
+        found: Table = await self._ask("findings", feature=feature, run=run, limit=limit)
+        return found
+
     async def intervention(self, intervention: str, *, limit: int = 50) -> Row:
         """Ask for "Intervention"; see `atlas.Atlas.intervention`."""
         found: Row = await self._ask("intervention", intervention=intervention, limit=limit)

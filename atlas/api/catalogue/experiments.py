@@ -251,6 +251,33 @@ class ExperimentsPart(Asking):
         found: Table = self._ask("explanations", feature=feature, limit=limit)
         return found
 
+    def findings(
+        self, *, feature: FeatureName | None = None, run: str | None = None, limit: int = 50
+    ) -> Table:
+        """Ask for "Findings of studies".
+
+        What studies found: each question with its test, estimate, interval and verdict, and the
+        features that it concerns, newest study first.
+
+        Parameters
+        ----------
+        feature
+            Only findings that concern this feature.
+        run
+            Only those of this study.
+        limit
+            Most rows. From 1 to 10000.
+
+        Returns
+        -------
+        Table
+            Columns ``key``, ``name``, ``question``, ``verdict``, ``test``, ``unit``, ``statistic``,
+            ``estimate``, ``low``, ``high``, ``p``, ``q``, ``n``, ``concerns``, ``features``,
+            ``value``, ``run``.
+        """
+        found: Table = self._ask("findings", feature=feature, run=run, limit=limit)
+        return found
+
     def intervention(self, intervention: str, *, limit: int = 50) -> Row:
         """Ask for "Intervention".
 
