@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -36,6 +37,7 @@ def build_demo(*, reporter: Reporter | None = None) -> dict[str, Any]:
     """
     built = build_atlas("demo", reporter=reporter)
     with Atlas.connect() as atlas:
+        _place(atlas, built["run"], reporter=reporter)
         communities = atlas.communities(limit=8, run=built["run"])
         for community in communities:
             community["contexts"] = _contexts(atlas, community["key"])
@@ -48,6 +50,13 @@ def build_demo(*, reporter: Reporter | None = None) -> dict[str, Any]:
             "neighbours": atlas.neighbours(card["key"], limit=10),
             "browser": _browser(),
         }
+
+
+def _place(atlas: Atlas, run: str, *, reporter: Reporter | None) -> None:
+    """Give the features places on a map, which the explorer begins with, unless they have them."""
+    rows = atlas.cypher("MATCH (f:Feature {run: $run}) RETURN count(f.map_x) AS n", run=run)
+    if rows[0]["n"] == 0 and find_spec("umap") is not None:
+        atlas.layout(run, reporter=reporter)
 
 
 def _contexts(atlas: Atlas, community: str, *, limit: int = 2) -> list[str]:
@@ -190,6 +199,7 @@ def _neighbour_table(rows: Sequence[dict[str, Any]]) -> Table:
 def _print_next(out: Console, shown: dict[str, Any]) -> None:
     browser = shown["browser"]
     out.print("\n[bold]Look further[/]")
+    out.print("  Explorer        .venv/bin/atlas serve")
     out.print(f"  Neo4j Browser   {browser['address']}", soft_wrap=True)
     if browser["password_file"]:
         out.print(

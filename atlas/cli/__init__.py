@@ -33,7 +33,9 @@ from atlas.cli import plan as plan_commands
 from atlas.cli import query as query_commands
 from atlas.cli import query_shell as shell_commands
 from atlas.cli import runs as runs_commands
+from atlas.cli import serve as serve_commands
 from atlas.cli import steer as steer_commands
+from atlas.cli import study as study_commands
 from atlas.cli import verify as verify_commands
 from atlas.errors import AtlasError
 
@@ -67,7 +69,9 @@ mcp_commands.register(app)
 plan_commands.register(app)
 query_commands.register(app)
 shell_commands.register(app)
+serve_commands.register(app)
 steer_commands.register(app)
+study_commands.register(app)
 verify_commands.register(app)
 
 

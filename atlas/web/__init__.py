@@ -1,0 +1,1 @@
+"""The explorer: an atlas in the browser, served by `atlas serve` (extra `web`)."""

@@ -1,0 +1,47 @@
+"""What a page of the explorer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+    from atlas.web.store import Store
+
+Query = Mapping[str, str]
+"""What follows the ``?`` of an address, decoded."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, under a path.
+
+    Attributes
+    ----------
+    path
+        Such as ``/feature``; what is shown of it is in the query, so that every view has a link.
+    name
+        In the navigation; None is not in it.
+    title
+        Of the browser's tab.
+    layout
+        Makes the page for a query. An `AtlasError` that it raises is shown as it says.
+    """
+
+    path: str
+    name: str | None
+    title: str
+    layout: Callable[[Query], Any]
+
+
+class PageModule(Protocol):
+    """The module ``view`` of a package of `atlas.web.pages`."""
+
+    def page(self, store: Store) -> Page:
+        """Return the page."""
+
+    def callbacks(self, app: Dash, store: Store) -> None:
+        """Register what happens on it."""

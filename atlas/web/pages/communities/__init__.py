@@ -1,0 +1,1 @@
+"""Communities: the list, one, and two compared."""

@@ -1,0 +1,1 @@
+"""The lab: interventions on the model."""

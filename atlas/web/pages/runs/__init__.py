@@ -1,0 +1,1 @@
+"""Runs, studies and their reports."""
