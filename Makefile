@@ -9,12 +9,14 @@ export HF_HUB_OFFLINE ?= 1
 export HF_DATASETS_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= 1
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test demo-test lint docs bench clean
 
 help:
 	@echo "make demo    a live atlas in Neo4j, from nothing"
 	@echo "make test    unit and integration tests (against a managed Neo4j)"
+	@echo "make demo-test what the documentation shows, on a demo atlas of its own"
 	@echo "make lint    style, types and import contracts"
+	@echo "make docs    the documentation site, into build/site"
 	@echo "make bench   benchmarks, as JSON"
 	@echo "make install the virtual environment alone"
 	@echo "make clean   remove what make made (not the atlas in your data folder)"
@@ -44,11 +46,23 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests
 
+# What the pages show, on a demo atlas of its own: commands, code and notebooks.
+DEMO_HOME := $(CURDIR)/build/demo
+demo-test: install
+	ATLAS_HOME="$(DEMO_HOME)" $(BIN)/atlas demo
+	ATLAS_DEMO_HOME="$(DEMO_HOME)" OMP_NUM_THREADS=2 $(BIN)/python -m pytest tests/demo; \
+	  code=$$?; ATLAS_HOME="$(DEMO_HOME)" $(BIN)/atlas db stop; exit $$code
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A broken link or a page that the navigation does not name is an error (not with --quiet, which
+# hides warnings from --strict).
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: install
 	@for name in $$(cd benchmarks && ls *.py | sed 's/\.py$$//' | grep -v '^_'); do \

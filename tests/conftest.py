@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are i
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.servers"]
+
 # Files are shared out to processes in this order, others after them in their own. The longest
 # come first, so that all processes end together. The first compiles most kernels of numba, whose
 # cache those after the second find: the second needs none. The last ones share a planted graph.
@@ -24,6 +26,10 @@ FIRST = (
     "test_analysis.py",
     "test_ray.py",
     "test_verify.py",
+    "test_explorer_lab.py",
+    "test_concept_study.py",
+    "test_study_commands.py",
+    "test_network_study.py",
     "test_circuits.py",
     "test_patching.py",
     "test_shap.py",
@@ -31,12 +37,22 @@ FIRST = (
     "test_followups.py",
     "test_paths_and_attention.py",
     "test_causes.py",
+    "test_gpt2_names.py",
+    "test_study_inference.py",
+    "test_study_report.py",
     "test_runs.py",
     "test_cli_db.py",
     "test_brought_build.py",
     "test_layout_db.py",
     "test_algorithms.py",
     "test_mcp.py",
+    "test_explorer_views.py",
+    "test_explorer_graph.py",
+    "test_explorer_communities.py",
+    "test_explorer_console.py",
+    "test_explorer_feature.py",
+    "test_explorer_runs.py",
+    "test_docs_python.py",
     "test_queries.py",
     "test_docs.py",
     "test_api_objects.py",

@@ -6,12 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from queries.followups.evidence import (
+from queries.followups.evidence import Evidence, intervention_tables
+from queries.followups.evidence_tables import (
     AFFECTS,
+    CONCERNS,
     EFFECTS,
     EXPLANATIONS,
-    Evidence,
-    intervention_tables,
+    FINDINGS,
 )
 from queries.followups.interventions import FeatureRef, Intervention
 from tests.builds import SAE, key
@@ -51,6 +52,16 @@ def planted_evidence(*, change: float = -2.0, sae: str = SAE, digest: str = "aa"
          "target": None, "feature": key(0), "prompt": "b", "base": 0.0, "value": 2.0,
          "names": ["The", " court", " finds"], "values": [0.0, 0.5, 1.5]},
     ]  # fmt: skip
+    findings = [
+        {"number": 1, "name": "H1", "question": "Does it change?", "test": "t", "unit": "prompt",
+         "statistic": 3.0, "estimate": -2.0, "low": -3.0, "high": -1.0, "p": 0.01, "q": 0.02,
+         "n": 2, "verdict": "it does"},
+        dict.fromkeys(FINDINGS.names) | {"number": 2, "name": "community 1", "verdict": "found"},
+    ]  # fmt: skip
+    concerns = [
+        {"finding": 2, "feature": key(1), "value": 0.5, "rank": 2},
+        {"finding": 2, "feature": key(0), "value": 0.9, "rank": 1},
+    ]
     effects = [
         effect(1, "logit", change, target=" blood", low=-3.0, high=-1.0, p=0.01, q=0.02),
         effect(1, "logit", -1.0, target=" blood", prompts=1, prompt="a"),
@@ -70,6 +81,8 @@ def planted_evidence(*, change: float = -2.0, sae: str = SAE, digest: str = "aa"
             "effects": pa.Table.from_pylist(effects, schema=EFFECTS),
             "affects": pa.Table.from_pylist(affects, schema=AFFECTS),
             "explanations": pa.Table.from_pylist(explanations, schema=EXPLANATIONS),
+            "findings": pa.Table.from_pylist(findings, schema=FINDINGS),
+            "concerns": pa.Table.from_pylist(concerns, schema=CONCERNS),
             "rows": pa.table({"own": [1, 2, 3]}),
         },
         ("two prompts",),

@@ -14,7 +14,7 @@ from ingest.load_concepts import load_concepts
 from ingest.ontologies import load_ontology
 from ingest.repair import verify
 from tests.builds import SAE
-from tests.integration.conftest import wipe
+from tests.servers import wipe
 from tests.unit.test_add_concepts import toy, write_coded_build  # noqa: F401  (a fixture)
 from tests.unit.test_ontologies import tags
 

@@ -18,7 +18,7 @@ from atlas.graph.migrate import migrate
 from queries.followups.evidence import open_evidence
 from queries.followups.lab import Lab
 from tests import tiny
-from tests.integration.conftest import empty
+from tests.servers import empty
 
 pytestmark = [pytest.mark.db, pytest.mark.lm]
 

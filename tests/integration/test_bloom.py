@@ -70,7 +70,8 @@ LATER = (
     CREATE (a)<-[:ON]-(i:Intervention {key: 'made', run: a.run, kind: 'ablate'})
     CREATE (i)-[:CAUSED]->(:Effect {key: 'made', run: a.run, change: -0.5, metric: 'loss'})
     CREATE (a)-[:AFFECTS {key: 'made', run: a.run, change: -0.5, metric: 'firing'}]->(b)
-    CREATE (a)-[:APPEARS_IN]->(:AttributionGraph {key: 'made'})""",
+    CREATE (a)-[:APPEARS_IN]->(:AttributionGraph {key: 'made'})
+    CREATE (:Finding {key: 'made/f1', run: a.run, name: 'H1'})-[:CONCERNS {run: a.run}]->(a)""",
     "MATCH (:Feature)-[m:MEMBER_OF]->() SET m.stay = 0.9",
 )
 

@@ -212,7 +212,7 @@ def test_a_build_killed_anywhere_gives_the_graph_of_an_undisturbed_one(
     Each goes on where the one before was stopped.
     """
     from ingest.verify import graph_checksum
-    from tests.integration.conftest import wipe
+    from tests.servers import wipe
 
     _, undisturbed = built
     database = server.connection().database

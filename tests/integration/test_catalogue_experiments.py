@@ -33,6 +33,7 @@ SAMPLES: dict[str, dict[str, Any] | None] = {
     "effects": None,
     "evidence": {"a": 7, "b": 8},
     "explanations": None,
+    "findings": None,
     "intervention": None,
     "interventions": None,
     "prompt_sets": None,

@@ -14,14 +14,15 @@ from atlas.hooks import HookPoint, editing
 from atlas.lm import LanguageModel
 from atlas.saes import load_sae
 from ingest.imports.circuit_file import read_circuit
-from queries.followups import attribution, circuits
-from queries.followups.attribution import AttributionRequest, scorer
-from queries.followups.circuit_check import Check, Reference
-from queries.followups.circuit_edges import activation_gradients
-from queries.followups.circuit_file import circuit_row, circuit_saes, write_circuit
-from queries.followups.circuit_graph import FEATURE, local_graph, ordered
-from queries.followups.circuit_picture import draw_circuit
-from queries.followups.circuits import CircuitRequest
+from queries.followups.attribution import attribute as attribution
+from queries.followups.attribution.attribute import AttributionRequest, scorer
+from queries.followups.circuits import trace as circuits
+from queries.followups.circuits.check import Check, Reference
+from queries.followups.circuits.edges import activation_gradients
+from queries.followups.circuits.file import circuit_row, circuit_saes, write_circuit
+from queries.followups.circuits.graph import FEATURE, local_graph, ordered
+from queries.followups.circuits.picture import draw_circuit
+from queries.followups.circuits.trace import CircuitRequest
 from queries.followups.evidence import open_evidence, save_evidence
 from queries.followups.interventions import FeatureRef, Intervention
 from queries.followups.lab import Lab, PromptText

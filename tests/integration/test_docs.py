@@ -1,28 +1,26 @@
-"""Every `atlas` command in a shell block of the README and the docs runs."""
+"""Every `atlas` command in a shell block of the README and the docs runs.
+
+A ``sh`` block needs no more than an atlas: its commands are run. A ``console`` block needs a model,
+a corpus or files of the reader's: its commands and their options exist; tests/demo runs those that
+the demo has all for.
+"""
 
 from __future__ import annotations
 
-import re
 import shlex
-from pathlib import Path
+from itertools import takewhile
 
 import pytest
 from typer.testing import CliRunner
 
 from atlas.cli import app
 from tests.builds import write_build
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+from tests.pages import PAGES, shell_commands
 
 
-def commands() -> list[str]:
-    """Lines of ```sh blocks that begin with `atlas`, comments dropped."""
-    lines = []
-    for page in PAGES:
-        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL):
-            lines += [line.split("  #")[0].strip() for line in block.splitlines()]
-    return sorted({line for line in lines if line.startswith("atlas ")})
+def commands(kind: str) -> list[str]:
+    """Return the commands of all pages' blocks of `kind`, each once."""
+    return sorted({command for page in PAGES for command in shell_commands(page, kind)})
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +30,32 @@ def loaded(server, planted_atlas):
 
 
 def test_there_are_commands_to_run():
-    assert len(commands()) >= 10
+    assert len(commands("sh")) >= 10
+    assert len(commands("console")) >= 50
+
+
+def asked_for_help(words):
+    """Have the program read a command with its options, and give its help in place of doing it."""
+    return CliRunner().invoke(app, [*words, "--help"])
+
+
+@pytest.mark.parametrize("command", commands("console"))
+def test_a_command_that_is_shown_exists_with_its_options(command):
+    read = shlex.shlex(command, posix=True, punctuation_chars="|>&")
+    read.whitespace_split = True
+    words = list(takewhile(lambda word: not set(word) <= set("|>&"), read))
+    done = asked_for_help(words[1:])
+    assert done.exit_code == 0, done.output
+
+
+def test_an_option_that_does_not_exist_is_found():
+    assert asked_for_help(["runs", "list"]).exit_code == 0
+    assert asked_for_help(["runs", "list", "--nothing"]).exit_code != 0
+    assert asked_for_help(["nothing"]).exit_code != 0
 
 
 @pytest.mark.db
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", commands("sh"))
 def test_the_command_runs(command, loaded, tmp_path, monkeypatch):
     words = shlex.split(command)[1:]
     monkeypatch.setenv("ATLAS_HOME", str(loaded.home))

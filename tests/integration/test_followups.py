@@ -23,7 +23,7 @@ from queries.followups.interventions import FeatureRef, Intervention
 from queries.followups.lab import TaskPrompt
 from queries.followups.metrics import METRICS, WITHOUT_TARGET
 from queries.followups.packing import ENOUGH, KEPT, READS, WASTE, Row, packed
-from queries.followups.steering import sweep
+from queries.followups.steering.steer import sweep
 from tests import naive_followups, tiny
 
 pytestmark = pytest.mark.lm

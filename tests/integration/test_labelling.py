@@ -12,7 +12,7 @@ from atlas.errors import NotFoundError, UsageError
 from ingest.labelling import LabelOptions, label_features
 from ingest.load import load
 from tests.builds import DEAD, ISOLATED, SIZE, key, planted, theme, write_build
-from tests.integration.conftest import wipe
+from tests.servers import wipe
 
 if TYPE_CHECKING:
     from neo4j import Driver

@@ -25,7 +25,7 @@ from atlas.errors import NotFoundError, UsageError
 from atlas.graph.reader import DriverReader
 from ingest.load import load
 from tests.builds import DEAD, ISOLATED, key, write_build
-from tests.integration.conftest import wipe
+from tests.servers import wipe
 from tests.unit.test_layout import GROUPS, MEMBERS, bundles, in_square, purity
 
 if TYPE_CHECKING:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
 from atlas.errors import ArtifactError, DatabaseError, NotFoundError
 from atlas.graph.reader import DriverReader
+from atlas.progress import SilentReporter
 from ingest.build_folder import open_build
 from ingest.load import load
 from ingest.load_evidence import load_evidence
@@ -15,6 +18,7 @@ from ingest.runs import drop_run
 from ingest.verify import graph_checksum, verify_load
 from queries.catalogue import run as ask
 from queries.followups.evidence import open_evidence, save_evidence
+from queries.followups.evidence_tables import CONCERNS, ON
 from queries.followups.replay import evidence_of_graph
 from tests.builds import SAE, key, write_build
 from tests.followup_evidence import planted_evidence
@@ -26,6 +30,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.db
 WEIGHTS = "1" * 64
+
+
+class Notes(SilentReporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.said.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +103,47 @@ def test_explanations_credit_features_and_name_what_they_are_of(
     assert shares == {"features": 1.5, "tokens": None}
     assert [row["share"] for row in ask(reader, "explanations", feature=1)] == [0.5]
     assert ask(reader, "explanations", feature=8) == []
+
+
+def test_findings_concern_features_in_their_order(graph: Driver, tmp_path: Path) -> None:
+    load_evidence(graph, save_evidence(planted_evidence(digest=WEIGHTS), tmp_path))
+    reader = DriverReader(graph)
+    first, second = ask(reader, "findings")
+    assert (first["name"], first["verdict"], first["n"]) == ("H1", "it does", 2)
+    assert (first["low"], first["estimate"], first["high"]) == (-3.0, -2.0, -1.0)
+    assert first["concerns"] == []
+    assert first["features"] == 0
+    assert [row["feature"] for row in second["concerns"]] == [key(0), key(1)]
+    assert second["statistic"] is None
+    assert second["value"] is None
+    of_feature = ask(reader, "findings", feature=1)
+    assert [(row["name"], row["value"]) for row in of_feature] == [("community 1", 0.5)]
+    assert ask(reader, "findings", run="another") == []
+
+
+def test_what_is_of_an_sae_that_the_graph_lacks_is_left_out(graph: Driver, tmp_path: Path) -> None:
+    found = planted_evidence(digest=WEIGHTS)
+    other = "toy/blocks.3.hook_resid_pre/elsewhere"
+    on = found.tables["on"].to_pylist()
+    on[1]["feature"] = f"{other}/4"  # one of the second intervention's
+    concerns = [*found.tables["concerns"].to_pylist(),
+                {"finding": 1, "feature": f"{other}/4", "value": 1.0, "rank": 1}]  # fmt: skip
+    changed = dataclasses.replace(
+        found,
+        identity={**found.identity, "saes": [*found.identity["saes"],
+                  {"key": other, "source": "x", "weights_sha256": "cc"}]},
+        tables={**found.tables, "on": pa.Table.from_pylist(on, schema=ON),
+                "concerns": pa.Table.from_pylist(concerns, schema=CONCERNS)},
+    )  # fmt: skip
+    gone = on[1]["intervention"]
+    notes = Notes()
+    summary = load_evidence(graph, save_evidence(changed, tmp_path), reporter=notes)
+    assert any(other in note for note in notes.said)
+    assert summary.rows["interventions"] == 1
+    assert summary.rows["findings"] == 2
+    rows = ask(DriverReader(graph), "interventions")
+    assert [row["key"].rpartition("/")[2] for row in rows] == [str(3 - gone)]
+    assert read(graph, "MATCH (:Finding)-[e:CONCERNS]->() RETURN count(e) AS n")[0]["n"] == 2
 
 
 def test_tested_edges_are_those_with_a_relation(graph: Driver, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ingest.vectors import LABEL_DIMENSIONS
 from ingest.verify import verify_load
 from tests.builds import write_build
 from tests.dumps import read_dump, restore, take_dump
-from tests.integration.conftest import empty
+from tests.servers import empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def test_several_at_once_apply_it_once(clean_driver: Driver) -> None:
     assert DriverReader(clean_driver).read("MATCH (n:MigrationLock) RETURN n") == []
 
 
-VERSIONS = ["graph-0001", "graph-0002"]
+VERSIONS = ["graph-0001", "graph-0002", "graph-0003"]
 SCHEMA = (
     "SHOW INDEXES YIELD name, type, entityType, labelsOrTypes, properties, options "
     "WHERE type <> 'LOOKUP' RETURN *"

@@ -14,14 +14,14 @@ from atlas.errors import CorpusError, NotFoundError, UsageError
 from atlas.hooks import HookPoint, editing
 from atlas.lm import LanguageModel
 from atlas.saes import load_sae
-from queries.followups import patching
 from queries.followups.evidence import open_evidence, save_evidence
 from queries.followups.lab import Lab, PromptText
 from queries.followups.metrics import MEASURES
-from queries.followups.pairs import pair_prompts, targets
-from queries.followups.patcher import Patcher
-from queries.followups.patches import Part, Patch, PatchJob
-from queries.followups.patching import PatchingRequest, PatchSet
+from queries.followups.patching import patch as patching
+from queries.followups.patching.pairs import pair_prompts, targets
+from queries.followups.patching.patch import PatchingRequest, PatchSet
+from queries.followups.patching.patcher import Patcher
+from queries.followups.patching.patches import Part, Patch, PatchJob
 from tests import tiny
 
 pytestmark = pytest.mark.lm

@@ -12,15 +12,16 @@ from atlas.errors import ModelError, NotFoundError, UsageError
 from atlas.hooks import editing
 from atlas.lm import LanguageModel
 from atlas.saes import load_sae
-from queries.followups import attention, path_patching
-from queries.followups.attention import AttentionRequest, attention_weights
-from queries.followups.estimates import mean_of, share_of
+from queries.followups.attention import attend as attention
+from queries.followups.attention.attend import AttentionRequest, attention_weights
 from queries.followups.lab import Lab, PromptText
 from queries.followups.metrics import MEASURES
-from queries.followups.pairs import targets
-from queries.followups.patching import PatchingRequest, PatchSet
-from queries.followups.patching import run as patch
-from queries.followups.path_patching import PathEdge, PathPatchingRequest
+from queries.followups.patching.estimates import mean_of, share_of
+from queries.followups.patching.pairs import targets
+from queries.followups.patching.patch import PatchingRequest, PatchSet
+from queries.followups.patching.patch import run as patch
+from queries.followups.path_patching import patch_paths as path_patching
+from queries.followups.path_patching.patch_paths import PathEdge, PathPatchingRequest
 from tests import tiny
 
 pytestmark = pytest.mark.lm

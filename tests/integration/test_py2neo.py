@@ -14,7 +14,7 @@ from atlas.graph.connection import connect
 from ingest.load import load
 from ingest.repair import verify
 from tests.builds import key, planted, write_build
-from tests.integration.conftest import wipe
+from tests.servers import wipe
 
 py2neo = pytest.importorskip("py2neo", reason="the extra py2neo is not installed")
 

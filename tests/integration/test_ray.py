@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -183,11 +184,11 @@ class Killing:
 
 def worker_processes() -> list[int]:
     """Processes of counting workers, oldest first; Ray gives a process its actor's name."""
-    found = [
-        (process.create_time(), process.pid)
-        for process in psutil.Process().children(recursive=True)
-        if process.is_running() and "CountingWorker" in " ".join(process.cmdline()[:1])
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # one that has ended, of whatever kind
+            if "CountingWorker" in " ".join(process.cmdline()[:1]):
+                found.append((process.create_time(), process.pid))
     return [pid for _, pid in sorted(found)]
 
 

@@ -178,7 +178,7 @@ def test_stop_and_start_keep_data_ports_and_password(running: ManagedServer) -> 
     with pytest.raises(DatabaseError, match="atlas db start"):
         running.connection()
     # What a reused process id looks like: the record names a process, which is not the server.
-    running.folder.process_file.write_text(json.dumps({"pid": os.getpid(), "started": 1.0}))
+    running.folder.process_file.write_text(json.dumps({"pid": os.getpid()}))
     assert running.status().state == "stopped"
     assert running.start().state == "running"
     assert running.connection() == before
@@ -235,6 +235,19 @@ def test_killed_while_writing_it_loses_nothing_acknowledged_and_starts_at_anothe
     # The write in flight may have been stored without its acknowledgement; no more than that.
     assert numbers[: len(acknowledged)] == acknowledged
     assert len(numbers) - len(acknowledged) in (0, 1)
+
+
+def test_server_that_ends_while_it_is_asked_is_started_again(running: ManagedServer) -> None:
+    """One that was killed may hold on for a moment: it is there, and does not answer."""
+    process = find_process(running.folder)
+    assert process is not None
+    process.suspend()
+    killer = threading.Timer(1.0, process.kill)
+    killer.start()
+    status = running.start()
+    killer.join()
+    assert status.state == "running"
+    assert status.pid != process.pid
 
 
 def test_password_changed_by_hand_is_told(

@@ -15,15 +15,15 @@ from atlas.saes import load_sae
 from queries.followups.evidence import open_evidence, save_evidence
 from queries.followups.interventions import FeatureRef, Intervention
 from queries.followups.lab import Lab, PromptText
-from queries.followups.shap_scores import FeatureScore, Score
-from queries.followups.shap_tokens import (
+from queries.followups.shapley.explain import ShapRequest, run
+from queries.followups.shapley.scores import FeatureScore, Score
+from queries.followups.shapley.tokens import (
     PASS,
     MetricOfPrompts,
     TokenGame,
     TokenMasker,
     parted,
 )
-from queries.followups.shapley import ShapRequest, run
 from tests import tiny
 from tests.unit.test_shap_games import by_orders
 
@@ -356,8 +356,8 @@ def test_resampled_baselines_depend_on_the_seed_and_average_draws(lab):
 
 
 def test_the_mean_of_draws_is_the_mean_of_their_games(lab):
-    from queries.followups.shap_features import FeatureGame
-    from queries.followups.shap_players import Firing, absences, drawn_activations
+    from queries.followups.shapley.features import FeatureGame
+    from queries.followups.shapley.players import Firing, absences, drawn_activations
 
     key, number = early(lab), 1
     sae = lab.sae(key)
@@ -438,7 +438,7 @@ def test_communities_are_the_hierarchy_of_features(lab):
     asked = request(players="features", sae=key, top=5, communities=communities(lab, key))
     found = run(lab, asked)
     prompts = lab.prompts(TEXTS)[0]
-    from queries.followups.owen import tree_of
+    from queries.followups.shapley.owen import tree_of
 
     differ = 0.0
     for number, prompt in enumerate(prompts, start=1):
@@ -466,7 +466,7 @@ def test_communities_are_players(lab, level, explainer):
     players = [features_of(row) for row in mine]
     tree = None
     if explainer == "partition":
-        from queries.followups.owen import tree_of
+        from queries.followups.shapley.owen import tree_of
 
         tree = tree_of([(f"wide{int(row['player'][-1]) % 2}",) for row in mine])
     wanted = by_orders(naive_features(lab, key, prompt, players, "logit"), len(players), tree)

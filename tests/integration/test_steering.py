@@ -15,17 +15,18 @@ from atlas.errors import CorpusError, ModelError, NotFoundError, UsageError
 from atlas.lm import LanguageModel
 from atlas.saes import load_sae
 from ingest.decoder import logit_weights
-from queries.followups import promotion, steering
 from queries.followups.contexts import PeakContext, TokenTexts
-from queries.followups.drawing import Draw, GenerationSettings
 from queries.followups.evidence import intervention_tables
-from queries.followups.generation import generate
 from queries.followups.interventions import FeatureRef, Intervention
 from queries.followups.lab import Lab, PromptText, TaskPrompt
 from queries.followups.preflight import preflight
-from queries.followups.promotion import PromotionRequest
-from queries.followups.steering import SteeringRequest, at_strengths, sweep
-from queries.followups.texts import distinct_pairs, log_probabilities
+from queries.followups.promotion import promote as promotion
+from queries.followups.promotion.promote import PromotionRequest
+from queries.followups.steering import steer as steering
+from queries.followups.steering.drawing import Draw, GenerationSettings
+from queries.followups.steering.generation import generate
+from queries.followups.steering.steer import SteeringRequest, at_strengths, sweep
+from queries.followups.steering.texts import distinct_pairs, log_probabilities
 from tests import naive_followups, tiny
 
 pytestmark = pytest.mark.lm
@@ -80,7 +81,7 @@ def found(lab):
     low, high = firing(lab, 0), firing(lab, 1)
     request = SteeringRequest(
         prompts=PROMPTS,
-        sets={
+        sets={  # not in the order of their names
             "one": Intervention("add", (low[0],)),
             "both hooks": (Intervention("add", (low[1],)), Intervention("clamp", (high[0],))),
             "without": Intervention("ablate", tuple(high)),
@@ -96,17 +97,17 @@ def found(lab):
 def test_a_steering_run_is_its_sweep_summed_up(lab, found):
     request, evidence = found
     tables = evidence.tables
-    assert tables["interventions"]["kind"].to_pylist() == ["add"] * 2 + ["several"] * 2 + ["ablate"]
+    assert tables["interventions"]["kind"].to_pylist() == ["several"] * 2 + ["add"] * 2 + ["ablate"]
     assert tables["interventions"]["strength"].to_pylist() == [0.0, 4.0, 0.0, 4.0, 1.0]
     assert tables["on"].num_rows == 1 + 1 + 2 + 2 + 2
-    assert tables["sets"].to_pylist()[3] == {"intervention": 4, "set": "both hooks", "strength": 4}
+    assert tables["sets"].to_pylist()[1] == {"intervention": 2, "set": "both hooks", "strength": 4}
     rows = tables["rows"].to_pandas()
     assert len(rows) == 5 * 4 * 4
     effects = tables["effects"].to_pandas()
     over, each = effects[effects.prompt.isna()], effects[effects.prompt.notna()]
     assert (len(over), len(each)) == (5 * 4, 5 * 4 * 4)
     mine = rows[(rows.set == "both hooks") & (rows.strength == 4) & (rows.metric == "logit")]
-    row = over[(over.intervention == 4) & (over.metric == "logit")].iloc[0]
+    row = over[(over.intervention == 2) & (over.metric == "logit")].iloc[0]
     groups = mine.change.to_numpy().reshape(2, 2).mean(axis=0)  # p0 and p2, p1 and p3
     expected = stats.ttest_1samp(groups, 0)
     assert row.change == pytest.approx(groups.mean())
@@ -119,7 +120,7 @@ def test_a_steering_run_is_its_sweep_summed_up(lab, found):
     answer = lab.prompts(PROMPTS)[0][1].target
     assert mine.value.iloc[1] == pytest.approx(float(steered[-1, answer]), abs=1e-3)
     assert abs(mine.change).max() > 0.1
-    zero = over[over.intervention == 1]
+    zero = over[over.intervention == 3]
     assert (zero.change == 0).all()
     assert set(zero.flag) == {"4 of 4 unchanged"}
     assert (zero.p == 1).all()
@@ -130,8 +131,10 @@ def test_a_steering_run_is_its_sweep_summed_up(lab, found):
 
 
 def test_a_request_survives_json_and_gives_the_same_again(lab, found):
+    """Files and the graph keep keys sorted, whatever order the sets were given in."""
     request, evidence = found
-    again = SteeringRequest.model_validate(json.loads(json.dumps(evidence.request)))
+    kept = json.dumps(evidence.request, sort_keys=True)
+    again = SteeringRequest.model_validate(json.loads(kept))
     assert again == request
     second = steering.run(lab, again)
     assert second.id == evidence.id

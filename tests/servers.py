@@ -6,7 +6,9 @@ saves its start while developing. Its database is emptied by the tests.
 
 Java reads options from JAVA_TOOL_OPTIONS. Servers of tests live for minutes and hold a hundred
 nodes: what its optimising compiler costs is never earned back, and a start takes a third less
-without it. Checking the bytecode of Neo4j's own jars takes another quarter of a start.
+without it. (Compiled code then has 48 MiB unless told otherwise, which a long run of tests fills;
+Java compiles no more after that, and fails in the end.) Checking the bytecode of Neo4j's own jars
+takes another quarter of a start.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 _BATCH = 10_000
 os.environ.setdefault(
     "JAVA_TOOL_OPTIONS",
-    "-XX:TieredStopAtLevel=1 -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
 )
 
 
@@ -54,15 +57,17 @@ def driver(server: ManagedServer) -> Iterator[Driver]:
 
 
 @pytest.fixture
-def clean_driver(driver: Driver) -> Driver:
+def clean_driver(driver: Driver, server: ManagedServer) -> Driver:
     """Return a driver of `server`, whose database is empty: no data, schema or GDS graph."""
+    revive(server)
     empty(driver)
     return driver
 
 
 @pytest.fixture
-def wiped_driver(driver: Driver) -> Driver:
+def wiped_driver(driver: Driver, server: ManagedServer) -> Driver:
     """Return a driver of `server`, whose database has no nodes; see `wipe`."""
+    revive(server)
     wipe(driver)
     return driver
 
@@ -88,6 +93,7 @@ def planted_atlas(
     Files of tests one after the other share it: it is made anew only where a file before has
     changed something.
     """
+    revive(server)
     with Atlas.connect(home=server.home) as opened:
         if graph_checksum(driver) not in _planted_checksums:
             wipe(driver)
@@ -95,6 +101,12 @@ def planted_atlas(
             opened.analyse()
             _planted_checksums.add(graph_checksum(driver))
         yield opened
+
+
+def revive(server: ManagedServer) -> None:
+    """Start the server again where a test that failed has left it dead: others shall not fail."""
+    if server.process() is None:
+        server.start()
 
 
 def wipe(driver: Driver) -> None:
