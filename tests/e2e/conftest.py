@@ -19,6 +19,7 @@ import pytest
 
 from atlas.web.app import create_app
 from atlas.web.settings import WebSettings
+from tests.browser import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,7 @@ def explorer(planted_atlas: Atlas) -> Iterator[str]:
 def context(browser: Any) -> Iterator[Any]:
     """Return the profile that a module's pages share: scripts are fetched and compiled once."""
     opened = browser.new_context()
+    opened.set_default_timeout(PATIENCE)
     yield opened
     opened.close()
 

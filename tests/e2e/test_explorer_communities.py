@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import pytest
 
+from tests.browser import expect, loaded
 from tests.builds import THEMES
 
 pytestmark = pytest.mark.db
@@ -21,8 +23,8 @@ def test_communities_are_listed_filtered_and_compared(page, explorer, communitie
     page.goto(f"{explorer}/communities")
     page.wait_for_selector(".ag-row")
     rows = page.locator(".ag-center-cols-container .ag-row")
-    assert rows.count() == len(communities)
-    assert "modularity" in page.inner_text("main")
+    expect(rows).to_have_count(len(communities))
+    expect(page.locator("main").first).to_contain_text("modularity", use_inner_text=True)
     screenshot(page, "communities")
     boxes = page.locator(".ag-row input[type=checkbox]")
     boxes.nth(0).check()
@@ -47,15 +49,15 @@ def test_a_community_has_members_borders_and_what_it_is_joined_to(
     page.goto(f"{explorer}/communities?key={quote(first['key'])}")
     page.wait_for_selector("#community-grid .ag-row")
     members = page.locator("#community-grid .ag-center-cols-container .ag-row")
-    assert members.count() == first["size"]
+    expect(members).to_have_count(first["size"])
     for title in ("Borders", "Joined communities", "What it promotes", "Concepts"):
         panel = page.locator(f".panel:has(> h2:text-is('{title}'))")
         panel.locator("text=Show Cypher").wait_for()
         assert panel.locator("[role=alert]").count() == 0
-    page.wait_for_timeout(200)
+    loaded(page)
     screenshot(page, "community")
-    assert page.inner_text("h1") == str(first["label"])
-    assert any(theme in page.inner_text("main") for theme in THEMES)
+    expect(page.locator("h1")).to_have_text(str(first["label"]), use_inner_text=True)
+    expect(page.locator("main")).to_contain_text(re.compile("|".join(THEMES)))
     page.click("text=Show as a graph")
     page.wait_for_url("**/graph?community=*")
     page.wait_for_selector("#graph-cy canvas")
@@ -72,7 +74,7 @@ def test_a_community_has_members_borders_and_what_it_is_joined_to(
 )
 def test_bad_communities_are_answered_in_words(page, explorer, communities, query, said):
     page.goto(f"{explorer}/communities?{query.format(quote(communities[0]['key']))}")
-    assert said in page.inner_text("[role=alert]")
+    expect(page.locator("[role=alert]").first).to_contain_text(said, use_inner_text=True)
 
 
 def test_two_are_chosen_and_compared_by_keys_alone(page, explorer, communities):
@@ -105,7 +107,7 @@ def test_a_huge_label_with_markup_is_text(page, explorer, planted_atlas, communi
 def test_nothing_is_wider_than_a_phone(narrow, explorer, communities, path, screenshot):
     names = [quote(row["key"]) for row in communities[:2]]
     narrow.goto(f"{explorer}/communities{path.format(*names)}")
-    narrow.wait_for_selector("main h1")
-    narrow.wait_for_timeout(1500)
+    loaded(narrow)
+    narrow.wait_for_timeout(500)
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 380
     screenshot(narrow, f"phone-{len(path)}")

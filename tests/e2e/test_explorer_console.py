@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from atlas.web.pages.console import run as console_run
+from tests.browser import begin, expect, part
 from tests.builds import key
 
 pytestmark = pytest.mark.db
@@ -26,17 +27,16 @@ def cypher(explorer, text, **more):
 def test_a_query_of_the_catalogue_is_chosen_filled_in_and_run(page, explorer, screenshot):
     page.goto(f"{explorer}/console?query=hubs&limit=3")
     page.wait_for_selector(ROWS)
-    assert page.locator(ROWS).count() == 3
-    assert page.inner_text("#console-count").startswith("3 rows")
+    expect(page.locator(ROWS)).to_have_count(3)
+    expect(page.locator("#console-count")).to_have_text(begin("3 rows"))
     field = page.locator("[id*='\"limit\"']").first
-    assert field.input_value() == "3"
+    expect(field).to_have_value("3")
     field.fill("2")
     page.click("#console-run")
     page.wait_for_selector("#console-count:has-text('2 rows')")
-    assert "limit=2" in page.url, "what is shown is in the address"
-    assert "$limit" in page.text_content("#cypher-console")
-    href = page.get_attribute(f"{ROWS} a", "href")
-    assert href.startswith("/feature?key=")
+    expect(page, "what is shown is in the address").to_have_url(part("limit=2"))
+    expect(page.locator("#cypher-console").first).to_contain_text("$limit")
+    expect(page.locator(f"{ROWS} a").first).to_have_attribute("href", begin("/feature?key="))
     screenshot(page, "table")
 
 
@@ -47,7 +47,7 @@ def test_a_query_that_is_only_chosen_is_not_run(page, explorer):
     page.click("#console-run")
     page.wait_for_selector(f"{ROWS}:has-text('2')")
     page.click("#console-query")
-    page.keyboard.type("neighbours")
+    page.keyboard.insert_text("neighbours")
     page.locator("label:has-text('(neighbours)')").first.click()
     page.wait_for_selector("[id*='\"feature\"']")
     page.wait_for_timeout(700)
@@ -58,13 +58,15 @@ def test_a_query_that_is_only_chosen_is_not_run(page, explorer):
 def test_a_name_is_a_key_in_the_cypher_that_is_shown(page, explorer):
     page.goto(f"{explorer}/console?query=neighbours&feature=0&limit=3")
     page.wait_for_selector(ROWS)
-    assert key(0) in page.text_content("#cypher-console")
+    expect(page.locator("#cypher-console").first).to_contain_text(key(0))
 
 
 def test_an_answer_is_a_graph_where_nodes_come_back(page, explorer, screenshot):
     page.goto(f"{explorer}/console?query=neighbours&feature={quote(key(0))}&view=graph")
     page.wait_for_selector("#console-graph canvas")
-    assert "relationships" in page.get_attribute(".answer .picture", "aria-label")
+    expect(page.locator(".answer .picture").first).to_have_attribute(
+        "aria-label", part("relationships")
+    )
     screenshot(page, "graph")
     page.goto(cypher(explorer, "RETURN 1 AS one", view="graph"))
     page.wait_for_selector("text=no picture")
@@ -81,8 +83,8 @@ def test_a_statement_that_writes_is_refused(page, explorer, planted_atlas):
         "MATCH (f:Feature) CALL (f) { SET f.label = 'x' } RETURN count(*)",
     ):
         page.goto(cypher(explorer, text))
-        said = page.wait_for_selector("#console-result [role=alert]").inner_text()
-        assert "only reads" in said, text
+        said = page.locator("#console-result [role=alert]")
+        expect(said, text).to_contain_text("only reads")
     assert planted_atlas.cypher(count)[0]["n"] == before
 
 
@@ -93,7 +95,7 @@ def test_errors_are_shown_as_they_are(page, explorer):
     box = page.locator("textarea").first
     box.fill("MATCH (f:Feature RETURN f")
     page.click("#console-run")
-    assert "Invalid input" in page.wait_for_selector("#console-result [role=alert]").inner_text()
+    expect(page.locator("#console-result [role=alert]")).to_contain_text("Invalid input")
     page.locator("textarea").nth(1).fill("{oops")
     page.click("#console-run")
     page.wait_for_selector("text=no JSON")
@@ -113,8 +115,8 @@ def test_rows_are_limited_and_values_are_text(page, explorer):
     page.goto(cypher(explorer, "RETURN $evil AS `a.b <b>`, 9007199254740993 AS n, null AS none",
                      parameters=given))  # fmt: skip
     page.wait_for_selector(ROWS)
-    assert evil in page.inner_text(ROWS)
-    assert "9007199254740993" in page.inner_text(ROWS)
+    expect(page.locator(ROWS).first).to_contain_text(evil, use_inner_text=True)
+    expect(page.locator(ROWS).first).to_contain_text("9007199254740993", use_inner_text=True)
     assert page.locator("main img, main script").count() == 0
     page.goto(cypher(explorer, "MATCH (n:Nothing) RETURN n.key AS key"))
     page.wait_for_selector("text=0 rows")
@@ -133,14 +135,14 @@ def test_keys_alone_write_run_and_read(page, explorer):
     assert order[3:] == ["console-run", "radio"]
     page.locator("textarea").first.focus()
     page.keyboard.press("Control+a")
-    page.keyboard.type("MATCH (f:Feature) RETURN f.key AS key ORDER BY key LIMIT 2")
+    page.keyboard.insert_text("MATCH (f:Feature) RETURN f.key AS key ORDER BY key LIMIT 2")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("#console-count:has-text('2 rows')")
-    assert "cypher=MATCH" in page.url
+    expect(page).to_have_url(part("cypher=MATCH"))
     assert "parameters=" not in page.url, "none were given"
     page.locator("textarea").nth(1).focus()
     page.keyboard.press("Control+a")
-    page.keyboard.type('["no map"]')
+    page.keyboard.insert_text('["no map"]')
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=no JSON object")
 
@@ -148,8 +150,8 @@ def test_keys_alone_write_run_and_read(page, explorer):
 def test_a_statement_that_takes_too_long_is_ended(page, explorer, monkeypatch):
     monkeypatch.setattr(console_run, "SECONDS", 1)
     page.goto(cypher(explorer, _ENDLESS))
-    said = page.wait_for_selector("#console-result [role=alert]", timeout=60_000).inner_text()
-    assert "longer than it may" in said, said
+    said = page.locator("#console-result [role=alert]")
+    expect(said).to_contain_text("longer than it may")
     monkeypatch.undo()
     page.locator("textarea").first.fill("RETURN 1 AS one")
     page.click("#console-run")
@@ -163,12 +165,14 @@ def test_a_picture_has_no_more_nodes_than_can_be_seen(page, explorer, planted_at
     try:
         page.goto(cypher(explorer, "MATCH (c:Crowd) RETURN c", view="graph"))
         page.wait_for_selector("#console-graph canvas")
-        said = page.get_attribute(".answer .picture", "aria-label")
-        assert said.startswith(f"{console_run.NODES} nodes and 0 relationships"), said
+        said = begin(f"{console_run.NODES} nodes and 0 relationships")
+        expect(page.locator(".answer .picture")).to_have_attribute("aria-label", said)
         assert page.locator("main script").count() == 0
         page.click("#console-view label:has-text('Table')")
         page.wait_for_selector(ROWS)
-        assert "<script>alert(1)</script>" in page.locator(ROWS).first.inner_text()
+        expect(page.locator(ROWS).first).to_contain_text(
+            "<script>alert(1)</script>", use_inner_text=True
+        )
     finally:
         planted_atlas.driver.execute_query("MATCH (c:Crowd) DETACH DELETE c")
 

@@ -11,6 +11,7 @@ import pytest
 
 from ingest.load_evidence import load_evidence
 from queries.followups.evidence import save_evidence
+from tests.browser import expect, loaded, part, until
 from tests.builds import DEAD, SAE, key
 from tests.followup_evidence import planted_evidence
 
@@ -58,7 +59,7 @@ def panel(page: Any, title: str) -> Any:
     """Return a panel by its title, once it is loaded."""
     found = page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True))
     found.wait_for()
-    found.get_by_text("Loading ...").wait_for(state="detached")
+    expect(found.get_by_text("Loading ...")).to_have_count(0)
     return found
 
 
@@ -77,8 +78,8 @@ def test_a_feature_page_tells_all_that_is_known(page, explorer, screenshot):
     assert "20 positions" in text(page, "Statistics")
     assert "tokens" in text(page, "Statistics"), "what the label was made from"
     marks = panel(page, "Strongest contexts").locator("mark")
-    assert marks.first.get_attribute("title") == "3"
-    assert page.locator("mark.peak").first.inner_text().strip() == "heart"
+    expect(marks.first).to_have_attribute("title", "3")
+    expect(page.locator("mark.peak").first).to_have_text("heart", use_inner_text=True)
     assert "1.25" in text(page, "Promotion as measured"), "what its ablation lowers it promotes"
     assert "heart 1" in text(page, "Fires on the same tokens")
     assert "heart 1" in text(page, "Hierarchy")
@@ -105,14 +106,14 @@ def test_markup_in_a_context_is_text(page, explorer):
 def test_weaker_firings_are_shown_by_their_part(page, explorer):
     page.goto(feature(explorer))
     assert "Half 1 of 2 (weakest)" in text(page, "Activations")
-    assert panel(page, "Contexts drawn from all its firings").locator("figure").count() == 2
+    expect(panel(page, "Contexts drawn from all its firings").locator("figure")).to_have_count(2)
 
 
 def test_a_neighbour_says_why(page, explorer):
     page.goto(feature(explorer, 0, "&rows=2"))
     near = panel(page, "Fires on the same tokens")
-    assert near.locator("tbody tr").count() == 2
-    assert "rows=10" in near.get_by_text("More rows").get_attribute("href")
+    expect(near.locator("tbody tr")).to_have_count(2)
+    expect(near.get_by_text("More rows")).to_have_attribute("href", part("rows=10"))
     near.get_by_role("link", name="why").first.click()
     page.wait_for_url("**/edge?*")
     page.get_by_role("heading", name="A and B fire on the same tokens").wait_for()
@@ -123,11 +124,10 @@ def test_cypher_can_be_seen_and_copied(page, explorer):
     page.goto(feature(explorer))
     near = panel(page, "Fires on the same tokens")
     near.get_by_text("Show Cypher").click()
-    assert f'"feature": "{key(0)}"' in near.locator("pre").inner_text()
+    expect(near.locator("pre")).to_contain_text(f'"feature": "{key(0)}"', use_inner_text=True)
     near.locator(".copy").click()
-    page.wait_for_timeout(200)
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith(":param")
+    read = "navigator.clipboard.readText()"
+    copied = until(page, lambda: page.evaluate(read), lambda text: text.startswith(":param"))
     assert "CO_OCCURS" in copied
 
 
@@ -135,8 +135,8 @@ def test_links_lead_elsewhere_by_name(page, explorer):
     page.goto(feature(explorer))
     page.wait_for_selector("h1 >> text=heart 0")
     neuronpedia = page.get_by_role("link", name="Neuronpedia")
-    assert neuronpedia.get_attribute("href") == "https://www.neuronpedia.org/toy/1-res/0"
-    assert neuronpedia.get_attribute("rel") == "noopener noreferrer"
+    expect(neuronpedia).to_have_attribute("href", "https://www.neuronpedia.org/toy/1-res/0")
+    expect(neuronpedia).to_have_attribute("rel", "noopener noreferrer")
     browser = page.get_by_role("link", name="Neo4j Browser").get_attribute("href")
     assert browser.startswith("http://127.0.0.1:")
     assert quote(key(0)) in browser
@@ -148,7 +148,7 @@ def test_links_lead_elsewhere_by_name(page, explorer):
 def test_a_dead_feature_has_a_page(page, explorer):
     page.goto(feature(explorer, DEAD))
     page.wait_for_selector(f"h1 >> text=planted/{DEAD}")
-    assert "never fires" in page.locator("main").inner_text()
+    expect(page.locator("main")).to_contain_text("never fires", use_inner_text=True)
     assert "No edge of this kind" in text(page, "Fires on the same tokens")
     assert "No intervention on it" in text(page, "Known effects")
 
@@ -166,7 +166,7 @@ def test_a_dead_feature_has_a_page(page, explorer):
 )
 def test_what_is_no_feature_is_said(page, explorer, name, said):
     page.goto(feature(explorer, name))
-    assert said in page.inner_text("main [role=alert]")
+    expect(page.locator("main [role=alert]").first).to_contain_text(said, use_inner_text=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
@@ -186,7 +186,7 @@ def test_an_edge_is_explained(page, explorer, screenshot):
     assert "A to B" in measured
     assert "ablate" in measured
     both = panel(page, "Contexts of both")
-    assert both.locator("figure").count() == 4
+    expect(both.locator("figure")).to_have_count(4)
     assert both.locator("mark.fire-a.both").count() == both.locator("mark.fire-b.both").count() > 0
     colours = {
         one.evaluate("e => getComputedStyle(e).backgroundColor")
@@ -205,9 +205,13 @@ def test_other_edges_are_explained_too(page, explorer):
     page.goto(edge(explorer, 0, 12))
     assert "No statistical relation between the two" in text(page, "Relations")
     page.goto(edge(explorer, 0, 0))
-    assert "the same feature" in page.inner_text("main [role=alert]")
+    expect(page.locator("main [role=alert]").first).to_contain_text(
+        "the same feature", use_inner_text=True
+    )
     page.goto(f"{explorer}/edge?a=3")
-    assert "two features" in page.inner_text("main [role=alert]")
+    expect(page.locator("main [role=alert]").first).to_contain_text(
+        "two features", use_inner_text=True
+    )
 
 
 def test_the_header_searches(page, explorer, screenshot):
@@ -215,15 +219,17 @@ def test_the_header_searches(page, explorer, screenshot):
     page.fill("header input[type=search]", "heart")
     page.press("header input[type=search]", "Enter")
     page.wait_for_url("**/search?q=heart")
-    assert panel(page, "Labels by meaning").locator("tbody tr").count() == 8
+    expect(panel(page, "Labels by meaning").locator("tbody tr")).to_have_count(8)
     assert "heart" in text(page, "Labels by words")
     assert "·heart" in text(page, "Tokens")
-    assert panel(page, "Contexts").locator("mark.found").first.inner_text() == "heart"
-    assert page.input_value("#search-q") == "heart"
+    expect(panel(page, "Contexts").locator("mark.found").first).to_have_text(
+        "heart", use_inner_text=True
+    )
+    expect(page.locator("#search-q")).to_have_value("heart")
     screenshot(page, "search")
     page.get_by_role("link", name="Tokens").first.click()
     page.wait_for_url("**where=token")
-    assert panel(page, "Fire on it").locator("tbody tr").count() == 8
+    expect(panel(page, "Fire on it").locator("tbody tr")).to_have_count(8)
     panel(page, "Promote it").locator("a.feature").first.click()
     page.wait_for_url("**/feature?*")
 
@@ -249,7 +255,7 @@ def test_a_search_may_find_nothing(page, explorer, asked):
 def test_searches_have_limits(page, explorer):
     for asked, said in (("x" * 2000, "2,000 characters"), ("a " * 100, "100 words")):
         page.goto(f"{explorer}/search?q={quote(asked)}")
-        assert said in page.inner_text("main [role=alert]")
+        expect(page.locator("main [role=alert]").first).to_contain_text(said, use_inner_text=True)
     page.goto(f"{explorer}/search")
     page.wait_for_selector("text=Type what a label may say")
 
@@ -270,8 +276,7 @@ def test_pages_fit_a_phone_and_have_an_outline(narrow, explorer, screenshot, pat
     urls = {"feature": feature(explorer), "edge": edge(explorer, 0, 1),
             "search": f"{explorer}/search?q=heart"}  # fmt: skip
     narrow.goto(urls[path])
-    narrow.wait_for_selector("main h1")
-    narrow.get_by_text("Loading ...").first.wait_for(state="detached")
+    loaded(narrow)
     narrow.wait_for_timeout(500)
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 380
     levels = headings(narrow)

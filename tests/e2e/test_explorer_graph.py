@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from atlas.formats.graphml import read_graphml
+from tests.browser import becomes, begin, expect, loaded, part, settled, until
 from tests.builds import DEAD, ISOLATED, SIZE, key
 
 pytestmark = pytest.mark.db
@@ -24,7 +25,9 @@ def drawn(page) -> int:
     """Wait for the picture; return how many nodes it has."""
     page.wait_for_selector("#graph-cy canvas")
     page.wait_for_selector(NODES)
-    return page.evaluate(f"{CORE}.nodes().length")
+    listed = page.locator(NODES)
+    ask = f"{CORE}.nodes().length"
+    return until(page, lambda: page.evaluate(ask), lambda n: n == listed.count())
 
 
 def count(page, nodes: int) -> None:
@@ -48,10 +51,10 @@ def test_the_surroundings_of_a_feature_are_drawn(page, explorer, planted_atlas, 
     assert drawn(page) == len(near) + 1
     keys = page.evaluate(f"{CORE}.nodes().map((node) => node.data('key'))")
     assert set(keys) == near | {key(0)}
-    assert page.inner_text("h1") == "Around heart 0"
+    expect(page.locator("h1")).to_have_text("Around heart 0", use_inner_text=True)
     seen = Image.open(io.BytesIO(page.locator("#graph-cy").screenshot())).convert("RGB")
     assert len(seen.getcolors(1 << 20)) > 20, "nodes and edges of some colours"
-    assert "heart" in page.inner_text("#graph-legend")
+    expect(page.locator("#graph-legend").first).to_contain_text("heart", use_inner_text=True)
     screenshot(page, "ego")
 
 
@@ -59,15 +62,15 @@ def test_kinds_and_thresholds_leave_edges_out_and_stay_in_the_address(page, expl
     page.goto(graph(explorer, key=key(0), kinds="token,implies,similar"))
     drawn(page)
     kinds = f"[...new Set({CORE}.edges().map((edge) => edge.data('kind')))].sort()"
-    assert page.evaluate(kinds) == ["implies", "similar", "token"]
+    becomes(page, kinds, ["implies", "similar", "token"])
     page.get_by_label("similar", exact=True).uncheck()
     page.wait_for_selector("#graph-link[href*='kinds=token%2Cimplies&']")
     page.wait_for_selector("#graph-legend :text('near decoder vectors')", state="detached")
-    assert page.evaluate(kinds) == ["implies", "token"]
-    assert "kinds=token%2Cimplies" in page.url
+    becomes(page, kinds, ["implies", "token"])
+    expect(page).to_have_url(part("kinds=token%2Cimplies"))
     page.reload()
     drawn(page)
-    assert page.evaluate(kinds) == ["implies", "token"]
+    becomes(page, kinds, ["implies", "token"])
     page.goto(graph(explorer, key=key(0), kinds="token", least="1"))
     drawn(page)
     count(page, 1)
@@ -88,20 +91,24 @@ def test_a_link_to_the_address_of_before_shows_it_again(page, explorer):
         graph("", **before),
     )
     page.wait_for_selector("#graph-link[href*='similar']")
-    assert page.get_by_label("similar", exact=True).is_checked()
+    expect(page.get_by_label("similar", exact=True)).to_be_checked()
 
 
 def test_a_click_expands_a_feature_and_shows_its_card(page, explorer):
     page.goto(graph(explorer, keys=key(7), kinds="token"))
     assert drawn(page) == 1
-    place = page.evaluate(f"{CORE}.nodes()[0].renderedPosition()")
+    place = settled(page, f"{CORE}.nodes()[0].renderedPosition()")
     page.locator("#graph-cy").click(position=place)
     page.wait_for_selector(f"{NODES}:nth-child(3)")
-    assert page.inner_text("#graph-card h3").startswith("heart 7")
-    assert page.get_attribute("#graph-card a:text('Feature page')", "href").startswith("/feature?")
+    expect(page.locator("#graph-card h3")).to_have_text(begin("heart 7"))
+    expect(page.locator("#graph-card a:text('Feature page')").first).to_have_attribute(
+        "href", begin("/feature?")
+    )
     edges = page.locator("#graph-card td a[href^='/edge?']")
     edges.nth(page.locator(NODES).count() - 2).wait_for()
-    assert f"expanded={quote(key(7), safe='')}" in page.get_attribute("#graph-link", "href")
+    expect(page.locator("#graph-link").first).to_have_attribute(
+        "href", part(f"expanded={quote(key(7), safe='')}")
+    )
     page.click("#graph-undo")
     count(page, 1)
 
@@ -116,8 +123,7 @@ def test_keys_alone_expand_collapse_and_choose(page, explorer):
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector("#graph-card h3")
-    page.wait_for_timeout(200)
-    assert page.evaluate(f"{CORE}.nodes(':selected').map((node) => node.data('key'))") == [key(8)]
+    becomes(page, f"{CORE}.nodes(':selected').map((node) => node.data('key'))", [key(8)])
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     count(page, 1)
@@ -126,11 +132,12 @@ def test_keys_alone_expand_collapse_and_choose(page, explorer):
 def test_an_edge_has_a_card_with_its_page(page, explorer):
     page.goto(graph(explorer, keys=f"{key(0)} {key(1)}", kinds="implies"))
     drawn(page)
+    until(page, lambda: page.evaluate(f"{CORE}.edges().length"), bool)
     page.evaluate(f"{CORE}.edges()[0].emit('tap') && 0")
     page.wait_for_selector("#graph-card h3:text('implies')")
-    href = page.get_attribute("#graph-card a:text('Edge page')", "href")
-    assert href.startswith("/edge?a=")
-    assert "→" in page.inner_text("#graph-card")
+    link = page.locator("#graph-card a:text('Edge page')")
+    expect(link).to_have_attribute("href", begin("/edge?a="))
+    expect(page.locator("#graph-card").first).to_contain_text("→", use_inner_text=True)
 
 
 def test_what_an_intervention_changed_is_an_edge(page, explorer, planted_atlas):
@@ -143,7 +150,7 @@ def test_what_an_intervention_changed_is_an_edge(page, explorer, planted_atlas):
     try:
         page.goto(graph(explorer, key=key(0), kinds="affects"))
         assert drawn(page) == 2
-        assert page.evaluate(f"{CORE}.edges().length") == 1, "the largest change of each pair"
+        becomes(page, f"{CORE}.edges().length", 1)  # the largest change of each pair
         assert "-7.5" in page.evaluate(f"{CORE}.edges()[0].data('tip')")
     finally:
         planted_atlas.driver.execute_query("MATCH ()-[r:AFFECTS {run: 'x'}]->() DELETE r")
@@ -153,7 +160,7 @@ def test_pointing_at_a_node_says_what_it_is(page, explorer):
     page.goto(graph(explorer, keys=key(2)))
     drawn(page)
     box = page.locator("#graph-cy").bounding_box()
-    place = page.evaluate(f"{CORE}.nodes()[0].renderedPosition()")
+    place = settled(page, f"{CORE}.nodes()[0].renderedPosition()")
     page.mouse.move(box["x"] + place["x"], box["y"] + place["y"])
     page.wait_for_selector("#graph-tip:has-text('heart 2')")
 
@@ -163,11 +170,13 @@ def test_a_path_between_two_features_is_shown(page, explorer, by, screenshot):
     ends = {"from": key(0), "to": key(2 * SIZE)}
     page.goto(graph(explorer, **ends, by=by))
     drawn(page)
-    assert page.inner_text("h1") == "From heart 0 to river 16"
-    assert page.evaluate(f"{CORE}.edges('.path').length") >= 3
+    expect(page.locator("h1")).to_have_text("From heart 0 to river 16", use_inner_text=True)
+    until(page, lambda: page.evaluate(f"{CORE}.edges('.path').length"), lambda n: n >= 3)
     steps = page.locator(".panel:has(h2:text-is('Paths')) tbody tr")
-    assert steps.count() >= 4
-    assert "Show Cypher" in page.inner_text(".panel:has(h2:text-is('Paths'))")
+    steps.nth(3).wait_for()
+    expect(page.locator(".panel:has(h2:text-is('Paths'))").first).to_contain_text(
+        "Show Cypher", use_inner_text=True
+    )
     screenshot(page, f"path-{by}")
 
 
@@ -180,7 +189,9 @@ def test_members_of_a_community_are_drawn(page, explorer, communities):
     first = communities[0]
     page.goto(graph(explorer, community=first["key"]))
     assert drawn(page) == first["size"]
-    assert page.get_attribute("a:text('Community page')", "href").startswith("/communities?key=")
+    expect(page.locator("a:text('Community page')").first).to_have_attribute(
+        "href", begin("/communities?key=")
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,14 +200,13 @@ def test_members_of_a_community_are_drawn(page, explorer, communities):
 def test_every_layout_puts_the_features_apart(page, explorer, layout):
     page.goto(graph(explorer, key=key(0), layout=layout))
     drawn(page)
-    page.wait_for_timeout(300)
-    places = page.evaluate(f"{CORE}.nodes().map((node) => [node.position().x, node.position().y])")
+    places = settled(page, f"{CORE}.nodes().map((node) => [node.position().x, node.position().y])")
     assert len({(round(x), round(y)) for x, y in places}) == len(places) > 3
 
 
 def test_the_picture_is_saved_as_png_svg_and_graphml(page, explorer, tmp_path):
     page.goto(graph(explorer, key=key(0), kinds="token,implies"))
-    nodes, edges = drawn(page), page.evaluate(f"{CORE}.edges().length")
+    nodes, edges = drawn(page), settled(page, f"{CORE}.edges().length")
 
     def saved(button: str) -> bytes:
         with page.expect_download() as download:
@@ -222,13 +232,13 @@ def test_the_picture_is_saved_as_png_svg_and_graphml(page, explorer, tmp_path):
 def test_the_edges_are_a_table_that_keys_open(page, explorer):
     page.goto(graph(explorer, key=key(0), kinds="token,implies"))
     drawn(page)
-    edges = page.evaluate(f"{CORE}.edges().length")
+    edges = settled(page, f"{CORE}.edges().length")
     assert page.locator("#graph-edges tbody tr:visible").count() == 0
     page.focus("summary:text('Edges as a table')")
     page.keyboard.press("Enter")
     page.wait_for_selector("#graph-edges caption:has-text('strongest first')")
-    assert page.locator("#graph-edges tbody tr:visible").count() == edges
-    assert page.locator("#graph-edges a[href^='/edge?']").count() == edges
+    expect(page.locator("#graph-edges tbody tr:visible")).to_have_count(edges)
+    expect(page.locator("#graph-edges a[href^='/edge?']")).to_have_count(edges)
     page.get_by_label("implies", exact=True).uncheck()
     page.wait_for_selector("#graph-edges td:has-text('implies')", state="detached")
 
@@ -255,11 +265,9 @@ def test_text_in_the_picture_has_the_colour_of_the_theme(page, explorer):
     page.goto(graph(explorer, keys=key(0)))
     drawn(page)
     colour = f"{CORE}.nodes()[0].style('color')"
-    page.wait_for_timeout(200)
-    before = page.evaluate(colour)
+    before = settled(page, colour)
     page.click("#theme")
-    page.wait_for_timeout(400)
-    assert page.evaluate(colour) != before
+    until(page, lambda: page.evaluate(colour), lambda now: now != before)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +290,7 @@ def test_text_in_the_picture_has_the_colour_of_the_theme(page, explorer):
 )
 def test_bad_addresses_are_answered_in_words(page, explorer, query, said):
     page.goto(f"{explorer}/graph?{query}")
-    assert said in page.inner_text("[role=alert]")
+    expect(page.locator("[role=alert]").first).to_contain_text(said, use_inner_text=True)
     assert page.locator("main script").count() == 0
 
 
@@ -298,7 +306,9 @@ def test_without_anything_to_show_it_says_how_to_begin(page, explorer):
 def test_features_without_edges_or_label_are_drawn(page, explorer):
     page.goto(graph(explorer, keys=f"{key(ISOLATED)} {key(DEAD)}"))
     assert drawn(page) == 2
-    assert "2 features, 0 edges" in page.inner_text("#graph-count")
+    expect(page.locator("#graph-count").first).to_contain_text(
+        "2 features, 0 edges", use_inner_text=True
+    )
     page.click(f"{NODES}:nth-child(2) button:text('Show')")
     page.wait_for_selector("#graph-card h3")
 
@@ -319,7 +329,7 @@ def test_a_huge_label_with_markup_is_text(page, explorer, planted_atlas):
 @pytest.mark.parametrize("path", ["", "?key={key}", "?from={key}&to={other}"])
 def test_nothing_is_wider_than_a_phone(narrow, explorer, path, screenshot):
     narrow.goto(f"{explorer}/graph{path.format(key=key(0), other=key(2 * SIZE))}")
-    narrow.wait_for_selector("main h1")
-    narrow.wait_for_timeout(1000)
+    loaded(narrow)
+    narrow.wait_for_timeout(500)
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 380
     screenshot(narrow, f"phone-{len(path)}")

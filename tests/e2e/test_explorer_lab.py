@@ -16,6 +16,7 @@ from atlas.web.pages.lab import work
 from atlas.web.settings import WebSettings
 from queries.followups.lab import Lab
 from tests import tiny
+from tests.browser import expect, part
 from tests.e2e.conftest import Served
 from tests.servers import wipe
 
@@ -101,12 +102,12 @@ def evidence(atlas, page):
 
 def test_type_read_slide_steer_and_find_the_evidence(page, tiny_explorer, tiny_atlas, screenshot):
     page.goto(f"{tiny_explorer}/lab")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.fill("#lab-prompt", "the heart pumps the")
     run(page, "#lab-read li")
-    assert page.locator("#lab-read > li").count() == 4, "a line for each token"
+    expect(page.locator("#lab-read > li"), "a line for each token").to_have_count(4)
     assert page.locator("main img").count() == 0, "labels are text"
-    assert EVIL in page.inner_text("#lab-read")
+    expect(page.locator("#lab-read").first).to_contain_text(EVIL, use_inner_text=True)
     screenshot(page, "read")
 
     page.locator("#lab-read button").first.click()
@@ -118,14 +119,14 @@ def test_type_read_slide_steer_and_find_the_evidence(page, tiny_explorer, tiny_a
     page.fill("#lab-answer", "blood")
     page.fill("#lab-written", "6")
     run(page)
+    expect(page.locator(".side .text")).to_have_count(2)
     texts = page.locator(".side .text").all_inner_texts()
-    assert len(texts) == 2
     assert all(text.startswith("the heart pumps the") for text in texts)
     assert texts[0] != texts[1], "steering changed what is written"
     screenshot(page, "steer")
 
     kept = evidence(tiny_atlas, page)
-    assert page.inner_text("#lab-replay") == f"atlas replay {kept}"
+    expect(page.locator("#lab-replay")).to_have_text(f"atlas replay {kept}", use_inner_text=True)
     rows = tiny_atlas.cypher(
         "MATCH (:Run {key: $run})<-[:FROM_RUN]-(i:Intervention)-[o:ON]->(f:Feature) "
         "RETURN i.strength AS strength, f.key AS key", run=kept)  # fmt: skip
@@ -137,14 +138,16 @@ def test_type_read_slide_steer_and_find_the_evidence(page, tiny_explorer, tiny_a
     page.wait_for_selector("#runs-experiment-texts table")
     page.go_back()
     page.wait_for_selector("#lab-evidence")
-    assert page.input_value("#lab-prompt") == "the heart pumps the", "a job's address has its form"
+    expect(page.locator("#lab-prompt"), "a job's address has its form").to_have_value(
+        "the heart pumps the"
+    )
 
 
 def test_two_features_have_a_strength_each(page, tiny_explorer, tiny_atlas):
     sae = tiny_atlas.cypher("MATCH (s:Sae) RETURN s.key AS key")[0]["key"]
     keys = quote(f"{sae}/1 {sae}/2")
     page.goto(f"{tiny_explorer}/lab?features={keys}&prompt=the+court+has&kind=clamp")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     sliders = page.locator(".sliders [role=slider]")
     sliders.nth(1).wait_for()
     sliders.nth(1).focus()
@@ -164,37 +167,41 @@ def test_two_features_have_a_strength_each(page, tiny_explorer, tiny_atlas):
 @pytest.mark.parametrize("players", ["tokens", "features"])
 def test_a_prompt_is_explained(page, tiny_explorer, tiny_atlas, players, screenshot):
     page.goto(f"{tiny_explorer}/lab?task=explain&players={players}&prompt=the+band+plays+a")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     run(page)
     kept = evidence(tiny_atlas, page)
     found = tiny_atlas.cypher(
         "MATCH (:Run {key: $run})<-[:FROM_RUN]-(x:Explanation) RETURN x.players AS players",
         run=kept)  # fmt: skip
     assert found[0]["players"] == players
-    assert "likeliest next token" in page.inner_text("#lab-result")
-    assert page.locator(".shaded").count() == (players == "tokens")
-    assert page.locator("#lab-result .lab-bar").count() > 0
+    expect(page.locator("#lab-result").first).to_contain_text(
+        "likeliest next token", use_inner_text=True
+    )
+    expect(page.locator(".shaded")).to_have_count(int(players == "tokens"))
+    page.locator("#lab-result .lab-bar").first.wait_for()
     screenshot(page, f"explain-{players}")
 
 
 def test_a_prompt_is_patched_into_another(page, tiny_explorer, tiny_atlas, screenshot):
     asked = "task=patch&prompt=the+heart+pumps&corrupt=the+court+judge&answer=blood&foil=law"
     page.goto(f"{tiny_explorer}/lab?{asked}")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     run(page)
     evidence(tiny_atlas, page)
-    assert "logit_diff" in page.inner_text("#lab-result")
-    assert page.locator(".shade").count() == 3, "the stream at each token"
+    expect(page.locator("#lab-result").first).to_contain_text("logit_diff", use_inner_text=True)
+    expect(page.locator(".shade"), "the stream at each token").to_have_count(3)
     screenshot(page, "patch")
     page.fill("#lab-corrupt", "the court judge has")
     page.click(READY)
-    page.wait_for_selector("#lab-progress [role=alert]", timeout=60_000)
-    assert "number of tokens" in page.inner_text("#lab-progress")
+    page.wait_for_selector("#lab-progress [role=alert]")
+    expect(page.locator("#lab-progress").first).to_contain_text(
+        "number of tokens", use_inner_text=True
+    )
 
 
 def test_what_cannot_be_run_is_told(page, tiny_explorer):
     page.goto(f"{tiny_explorer}/lab?task=steer&job=unknown")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.click(READY)
     page.wait_for_selector("#lab-refused [role=alert]:has-text('prompt is empty')")
     page.fill("#lab-prompt", "the heart")
@@ -203,23 +210,23 @@ def test_what_cannot_be_run_is_told(page, tiny_explorer):
     page.fill("#lab-prompt", "the heart " * 100)
     page.check("input[type=radio] >> nth=0")
     page.click(READY)
-    page.wait_for_selector("#lab-progress [role=alert]:has-text('tokens')", timeout=30_000)
+    page.wait_for_selector("#lab-progress [role=alert]:has-text('tokens')")
     page.goto(f"{tiny_explorer}/lab?run=nothing")
     page.wait_for_selector("text=no run 'nothing'")
 
 
 def test_one_job_runs_at_a_time_and_either_is_cancelled(page, tiny_explorer, held, screenshot):
     page.goto(f"{tiny_explorer}/lab")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.fill("#lab-prompt", "the first prompt")
     page.click(READY)
-    page.wait_for_selector("#lab-progress:has-text('Reading the prompt')", timeout=60_000)
+    page.wait_for_selector("#lab-progress:has-text('Reading the prompt')")
     page.fill("#lab-prompt", "the second prompt")
     page.click(READY)
     page.wait_for_selector("#lab-progress:has-text('Waiting for one other job')")
     listed = page.locator("#lab-jobs li")
-    assert "waiting: the second prompt" in listed.nth(0).inner_text()
-    assert "running: the first prompt" in listed.nth(1).inner_text()
+    expect(listed.nth(0)).to_contain_text("waiting: the second prompt", use_inner_text=True)
+    expect(listed.nth(1)).to_contain_text("running: the first prompt", use_inner_text=True)
     screenshot(page, "queue")
 
     page.click("#lab-cancel")
@@ -227,10 +234,10 @@ def test_one_job_runs_at_a_time_and_either_is_cancelled(page, tiny_explorer, hel
     listed.filter(has_text="cancelled: the second prompt").wait_for()
     listed.filter(has_text="running: the first prompt").locator("a").click()
     page.wait_for_selector("#lab-progress:has-text('Reading the prompt')")
-    assert page.input_value("#lab-prompt") == "the first prompt"
+    expect(page.locator("#lab-prompt")).to_have_value("the first prompt")
     page.click("#lab-cancel")
-    page.wait_for_selector("#lab-progress:has-text('Cancelled')", timeout=60_000)
-    assert page.is_disabled("#lab-cancel")
+    page.wait_for_selector("#lab-progress:has-text('Cancelled')")
+    expect(page.locator("#lab-cancel")).to_be_disabled()
     assert not held.is_set(), "it ended in the midst of a step"
 
     held.set()
@@ -239,27 +246,27 @@ def test_one_job_runs_at_a_time_and_either_is_cancelled(page, tiny_explorer, hel
 
 def test_a_job_that_is_left_is_found_again_by_its_address(page, tiny_explorer, held):
     page.goto(f"{tiny_explorer}/lab")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.fill("#lab-prompt", "the judge")
     page.click(READY)
-    page.wait_for_selector("#lab-progress:has-text('Reading the prompt')", timeout=60_000)
+    page.wait_for_selector("#lab-progress:has-text('Reading the prompt')")
+    expect(page).to_have_url(part("job="))
     left = page.url
-    assert "job=" in left
     page.goto(f"{tiny_explorer}/console")
     page.wait_for_selector("#console-run")
     held.set()
     page.goto(left)
-    page.wait_for_selector("#lab-read li", timeout=60_000)
-    assert page.locator("#lab-read > li").count() == 2
+    page.wait_for_selector("#lab-read li")
+    expect(page.locator("#lab-read > li")).to_have_count(2)
 
 
 def test_keys_alone_read_and_steer(page, tiny_explorer):
     page.goto(f"{tiny_explorer}/lab")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.focus("#lab-prompt")
-    page.keyboard.type("the heart pumps")
+    page.keyboard.insert_text("the heart pumps")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#lab-read li", timeout=60_000)
+    page.wait_for_selector("#lab-read li")
     seen = []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -272,7 +279,7 @@ def test_keys_alone_read_and_steer(page, tiny_explorer):
     page.fill("#lab-written", "3")
     page.focus("#lab-written")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#lab-evidence", timeout=60_000)
+    page.wait_for_selector("#lab-evidence")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +303,7 @@ def test_what_the_form_would_not_send_is_refused(
     """Whatever is sent in the form's place is checked where it arrives."""
     sae = tiny_atlas.cypher("MATCH (s:Sae) RETURN s.key AS key")[0]["key"]
     page.goto(f"{tiny_explorer}/lab?features={quote(sae)}/1&prompt=the+heart")
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY)
     page.locator(".sliders [role=slider]").first.wait_for()
 
     def change(route):
@@ -315,8 +322,8 @@ def test_what_the_form_would_not_send_is_refused(
     page.route("**/_dash-update-component**", change)
     page.click(READY)
     refused = page.locator(WRONG).first
-    refused.wait_for(timeout=20_000)
-    assert said in refused.inner_text()
+    refused.wait_for()
+    expect(refused).to_contain_text(said, use_inner_text=True)
 
 
 def test_where_the_model_is_not_here_the_lab_says_so(page, tiny_atlas, driver):
@@ -326,7 +333,7 @@ def test_where_the_model_is_not_here_the_lab_says_so(page, tiny_atlas, driver):
     served = Served(create_app(tiny_atlas, WebSettings(requests_per_second=1000, burst=5000)))
     try:
         page.goto(f"{served.url}/lab")
-        page.wait_for_selector("#lab-model [role=alert]", timeout=60_000)
+        page.wait_for_selector("#lab-model [role=alert]")
         assert page.locator(READY).count() == 0
     finally:
         served.stop()
@@ -354,7 +361,7 @@ def test_the_lab_fits_a_phone(narrow, tiny_explorer, tiny_atlas, screenshot):
         ("steer", f"features={quote(sae)}/3&prompt=the+heart", "#lab-evidence"),
     ):
         narrow.goto(f"{tiny_explorer}/lab?{asked}")
-        narrow.wait_for_selector(READY, timeout=60_000)
+        narrow.wait_for_selector(READY)
         run(narrow, ready)
         assert narrow.evaluate("document.documentElement.scrollWidth") <= 380, name
         screenshot(narrow, f"phone-{name}")
@@ -390,8 +397,8 @@ def test_the_shipped_model_is_steered_and_the_evidence_is_in_the_graph(
     page.keyboard.press("End")
     page.fill("#lab-written", "12")
     run(page)
+    expect(page.locator(".side .text")).to_have_count(2)
     texts = page.locator(".side .text").all_inner_texts()
-    assert len(texts) == 2
     assert all(text.startswith("The doctor looked at the patient's heart") for text in texts)
     assert texts[0] != texts[1], "steering changed what is written"
     screenshot(page, "shipped-steer")
@@ -403,7 +410,9 @@ def test_the_shipped_model_is_steered_and_the_evidence_is_in_the_graph(
     assert row["strength"] == 4.0
     page.click("#lab-evidence")
     page.wait_for_selector("#runs-experiment-found table")
-    assert texts[1][-20:].strip() in page.inner_text("#runs-experiment-texts")
+    expect(page.locator("#runs-experiment-texts").first).to_contain_text(
+        texts[1][-20:].strip(), use_inner_text=True
+    )
     page.locator("#runs-experiment-found a.feature").first.click()
     page.wait_for_url(f"**/feature?key={quote(row['key'], safe='')}")
     page.wait_for_selector(f"#main a[href*='{kept}']")

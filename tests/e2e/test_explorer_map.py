@@ -7,6 +7,7 @@ import io
 import pytest
 from PIL import Image
 
+from tests.browser import becomes, begin, expect, part, until
 from tests.builds import key
 
 pytestmark = pytest.mark.db
@@ -18,13 +19,18 @@ def shown(page) -> int:
     return int(page.wait_for_selector(READY).get_attribute("data-ready"))
 
 
+def colours(page) -> int:
+    """Return the number of colours that the map has."""
+    seen = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
+    return len(seen.getcolors(1 << 20))
+
+
 def test_every_feature_with_a_place_is_drawn_by_webgl(page, explorer, planted_atlas, screenshot):
     page.goto(explorer)
     count = planted_atlas.cypher("MATCH (f:Feature) WHERE f.map_x IS NOT NULL RETURN count(f) AS n")
     assert shown(page) == count[0]["n"]
-    assert page.get_attribute("#map", "data-drawn") == "webgl"
-    seen = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
-    assert len(seen.getcolors(1 << 20)) > 20, "points of some colours, with smooth edges"
+    expect(page.locator("#map").first).to_have_attribute("data-drawn", "webgl")
+    until(page, lambda: colours(page), lambda n: n > 20)  # of the points, with smooth edges
     screenshot(page, "map")
 
 
@@ -36,11 +42,10 @@ def test_a_filter_leaves_what_fits_it(page, explorer, planted_atlas):
     assert shown(page) > hits > 0
     page.fill("#map-label", "heart")
     page.wait_for_selector(f'#map[data-ready="{hits}"]')
-    assert "label=heart" in page.get_attribute("#map-link", "href")
+    expect(page.locator("#map-link").first).to_have_attribute("href", part("label=heart"))
     page.fill("#map-label", "zzzz")
     page.wait_for_selector('#map[data-ready="0"]')
-    seen = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
-    assert len(seen.getcolors(1 << 20)) < 20, "no point is drawn any more"
+    until(page, lambda: colours(page), lambda n: n < 20)  # no point is drawn any more
     page.goto(f"{explorer}/?label=heart")
     assert shown(page) == hits
 
@@ -72,27 +77,30 @@ def test_a_lasso_lists_features(page, explorer):
         page.mouse.move(px, py, steps=4)
     page.mouse.up()
     page.wait_for_selector("#map-list li")
-    assert page.inner_text("#map-list p").startswith(f"{count} features")
-    assert "keys=" in page.get_attribute("#map-list a[href^='/graph']", "href")
+    expect(page.locator("#map-list p").first).to_have_text(begin(f"{count} features"))
+    expect(page.locator("#map-list a[href^='/graph']").first).to_have_attribute(
+        "href", part("keys=")
+    )
 
 
 def test_the_frame_has_a_theme_a_skip_link_and_no_unknown_page(page, explorer):
     page.goto(explorer)
     shown(page)
-    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert page.get_attribute("#theme", "aria-pressed") == "false"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    expect(page.locator("#theme").first).to_have_attribute("aria-pressed", "false")
     page.click("#theme")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    until(page, lambda: page.evaluate(ground), lambda now: now != before)
     page.reload()
     shown(page)
     page.wait_for_selector("#theme[aria-pressed=true]")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    until(page, lambda: page.evaluate(ground), lambda now: now != before)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    becomes(page, "document.activeElement.textContent", "To the content")
     page.goto(f"{explorer}/nothing")
     page.wait_for_selector("text=There is no such page")
     page.goto(f"{explorer}/?run=none")
-    assert "no run 'none'" in page.inner_text("[role=alert]")
+    expect(page.locator("[role=alert]").first).to_contain_text("no run 'none'", use_inner_text=True)
 
 
 def test_nothing_is_wider_than_a_phone(narrow, explorer, screenshot):

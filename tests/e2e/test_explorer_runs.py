@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.browser import becomes, expect, loaded
+
 pytestmark = pytest.mark.db
 STUDY = "network_study-e2e"
 EVIL = "<img src=x onerror=alert(1)>"
@@ -77,13 +79,14 @@ def test_a_build_tells_what_it_is_made_from_and_how_good_it_is(
     page.wait_for_selector("#runs-build-coverage table")
     page.wait_for_selector("#runs-build-provenance dl")
     page.wait_for_selector("#runs-build-analyses h2:has-text('Analyses')")
-    quality = page.inner_text("#runs-build-quality")
-    assert "dead" in quality
-    assert "False discoveries of tiny" in quality
-    assert "0.5 %" in quality, "the share of false discoveries"
-    assert "75 %" in quality, "what both halves keep"
+    quality = page.locator("#runs-build-quality")
+    for what in ("dead", "False discoveries of tiny", "0.5 %", "75 %"):  # what both halves keep
+        expect(quality).to_contain_text(what)
+    loaded(page)
     assert page.locator("#main [role=alert]").count() == 0
-    assert f"atlas verify {calibrated}" in page.inner_text("#run-commands")
+    expect(page.locator("#run-commands").first).to_contain_text(
+        f"atlas verify {calibrated}", use_inner_text=True
+    )
     screenshot(page, "build")
     page.goto(f"{explorer}/runs?key=nothing")
     page.wait_for_selector("text=no run 'nothing'")
@@ -96,16 +99,18 @@ def test_a_study_is_listed_with_its_report_and_tells_what_it_found(
 ):
     page.goto(f"{explorer}/runs")
     row = page.locator(f"tr:has-text('{STUDY}')")
-    assert row.locator(f"a[href='/reports/{STUDY}/']").inner_text() == "report"
+    expect(row.locator(f"a[href='/reports/{STUDY}/']")).to_have_text("report", use_inner_text=True)
     row.locator("a").first.click()
     page.wait_for_selector("#runs-experiment-found table")
-    found = page.inner_text("#runs-experiment-found")
-    assert "-0.75" in found
-    assert EVIL in found, "texts of prompts and models are text"
+    found = page.locator("#runs-experiment-found")
+    expect(found).to_contain_text("-0.75")
+    expect(found, "texts of prompts and models are text").to_contain_text(EVIL)
     page.wait_for_selector("#runs-experiment-texts [role=alert]:has-text('cannot be read')")
     page.wait_for_selector("#runs-experiment-kept dl")
     assert page.locator("#main img, #main script").count() == 0
-    assert f"atlas replay {STUDY}" in page.inner_text("#run-commands")
+    expect(page.locator("#run-commands").first).to_contain_text(
+        f"atlas replay {STUDY}", use_inner_text=True
+    )
     screenshot(page, "study")
 
 
@@ -116,9 +121,9 @@ def test_a_report_is_shown_and_runs_no_script(page, explorer, study):
     assert "allow-scripts" not in policy
     other = page.context.new_page()
     other.goto(f"{explorer}/reports/{STUDY}/")
-    assert other.inner_text("h1") == "Found"
+    expect(other.locator("h1")).to_have_text("Found", use_inner_text=True)
     assert other.title() == "Report", "its script did not run"
-    assert other.evaluate("document.querySelector('img').naturalWidth") == 9
+    becomes(other, "document.querySelector('img').naturalWidth", 9)
     other.close()
     for wrong in ("..%2f..%2fx.html", "../texts.parquet", "nothing.html", "%00.html"):
         assert page.request.get(f"{explorer}/reports/{STUDY}/{wrong}").status == 404, wrong
@@ -129,6 +134,7 @@ def test_keys_alone_lead_from_the_runs_to_one(page, explorer, planted_atlas):
     run = planted_atlas.runs()[0]["key"]
     page.goto(f"{explorer}/runs")
     page.wait_for_selector("#runs-all-health table")
+    loaded(page)
     page.evaluate("document.querySelector('main').focus()")
     for _ in range(6):
         page.keyboard.press("Tab")

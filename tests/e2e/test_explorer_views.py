@@ -14,6 +14,7 @@ import pytest
 
 from atlas.web.app import create_app
 from atlas.web.settings import WebSettings
+from tests.browser import becomes, loaded
 from tests.builds import key
 from tests.e2e.conftest import Served
 
@@ -46,7 +47,6 @@ VIEWS = {
 }
 #: Axe's judgement of a fault; the others are moderate and minor.
 SERIOUS = ("critical", "serious")
-_BUSY = "#main :text('Loading ...'), #main ._dash-loading-callback"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def opened(page: Any, url: str) -> None:
     page.goto(url)
     page.wait_for_selector("#main h1")
     page.wait_for_load_state("networkidle")
-    page.locator(_BUSY).first.wait_for(state="detached")
+    loaded(page)
 
 
 def faults(page: Any, *, rules: list[str] | None = None) -> list[str]:
@@ -111,7 +111,7 @@ def walk_by_the_tab_key(page: Any) -> None:
     assert len(set(seen)) > 9, "the focus is caught"
     page.focus(".skip")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    becomes(page, "document.activeElement.id", "main")
 
 
 _FOCUSED = """(() => {
@@ -136,6 +136,7 @@ def test_the_way_in_is_accessible_and_keys_suffice(page, guarded, screenshot):
     page.wait_for_selector("#user")
     screenshot(page, "enter")
     assert faults(page) == []
+    page.wait_for_selector("#user:focus")
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type("a long password")
