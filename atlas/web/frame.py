@@ -24,7 +24,7 @@ def frame(pages: Sequence[Page]) -> Any:
     search = html.Form(
         [
             html.Label("Search features, tokens, contexts", htmlFor="q", className="hidden"),
-            dcc.Input(id="q", name="q", type="search", placeholder="Search ...", debounce=True),
+            dcc.Input(id="q", name="q", type="search", placeholder="Search ..."),
         ],
         role="search", action="/search", method="get",
     )  # fmt: skip

@@ -47,7 +47,7 @@ def test_a_query_that_is_only_chosen_is_not_run(page, explorer):
     page.click("#console-run")
     page.wait_for_selector(f"{ROWS}:has-text('2')")
     page.click("#console-query")
-    page.keyboard.insert_text("neighbours")
+    page.locator(".dash-dropdown-search").fill("neighbours")
     page.locator("label:has-text('(neighbours)')").first.click()
     page.wait_for_selector("[id*='\"feature\"']")
     page.wait_for_timeout(700)

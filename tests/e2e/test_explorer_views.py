@@ -149,7 +149,7 @@ def test_the_way_in_is_accessible_and_keys_suffice(page, guarded, screenshot):
 def test_the_keyboard_alone_leads_from_the_search_to_a_feature(page, explorer):
     opened(page, explorer)
     page.focus("#q")
-    page.keyboard.type("heart", delay=100)  # as people do: Dash takes a letter at a time
+    page.keyboard.type("heart")
     page.keyboard.press("Enter")
     page.wait_for_url("**/search?q=heart*")
     first = page.locator("#main a.feature").first

@@ -340,6 +340,7 @@
     }
   }
 
+  let waiting = () => {};  // ends the wait for the letter before
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.atlas_map = {
     show(data, id) {
@@ -358,5 +359,11 @@
       if (view) view.box.style.cursor = on ? "crosshair" : "grab";
       return on ? "Lasso: on" : "Lasso";
     },
+    // What was typed, once nothing is for a while.
+    typed: (text) => new Promise((done) => {
+      waiting(window.dash_clientside.no_update);
+      const timer = setTimeout(() => done(text), 400);
+      waiting = (answer) => { clearTimeout(timer); done(answer); };
+    }),
   };
 })();

@@ -24,8 +24,7 @@ SIZED = dict(zip(SCORES, ("PageRank", "Degree", "Firing rate", "Largest activati
 LISTED, LINKED = 30, 60
 _MAP = "map"
 """Id of the element that assets/map.js draws into; it tells what is pointed at in stores beside."""
-_CONTROLS = ("map-colour", "map-size", "map-sae", "map-domain", "map-kind", "map-rate",
-             "map-label")  # fmt: skip
+_CONTROLS = ("map-colour", "map-size", "map-sae", "map-domain", "map-kind", "map-rate")
 
 
 def page(store: Store) -> Page:
@@ -41,6 +40,13 @@ def callbacks(app: Dash, store: Store) -> None:
         Input("map-data", "data"),
         State(_MAP, "id"),
     )
+    # Not the field's own debounce, which moves the cursor back under a hand that types fast.
+    app.clientside_callback(
+        ClientsideFunction("atlas_map", "typed"),
+        Output("map-typed", "data"),
+        Input("map-label", "value"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("atlas_map", "lasso"),
         Output("map-lasso", "children"),
@@ -55,13 +61,13 @@ def callbacks(app: Dash, store: Store) -> None:
         Output("map-legend", "children"),
         Output("map-link", "href"),
         *(Input(name, "value") for name in _CONTROLS),
+        Input("map-typed", "data"),
         State("map-run", "data"),
         prevent_initial_call=True,
     )  # type: ignore[untyped-decorator]
     def draw(*given: Any) -> tuple[Any, ...]:
-        query = {
-            name.removeprefix("map-"): value for name, value in zip(_CONTROLS, given, strict=False)
-        }
+        names = [name.removeprefix("map-") for name in _CONTROLS]
+        query = dict(zip([*names, "label"], given[:-1], strict=True))
         return drawn(store, given[-1], query=query)
 
     @app.callback(
@@ -119,6 +125,7 @@ the middle, 0 shows all."
         html.H1(f"Map of {run}"),
         _others(runs, run),
         dcc.Store(id="map-run", data=run),
+        dcc.Store(id="map-typed", data=query.get("label", "")),
         _controls(points, query),
         html.P([html.Span(count, id="map-count"), " · ",
                 dcc.Link("link to this view", href=here, id="map-link"), " · ",
@@ -160,7 +167,7 @@ def _controls(points: Points, query: Query) -> Any:
         return html.Div([html.Label(label, htmlFor=name), box], className="control")
 
     text = dcc.Input(
-        id="map-label", value=query.get("label", ""), debounce=0.4, type="search",
+        id="map-label", value=query.get("label", ""), type="search",
         placeholder="part of a label",
     )  # fmt: skip
     slider = dcc.RangeSlider(

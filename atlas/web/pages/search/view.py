@@ -55,7 +55,7 @@ def _form(text: str, where: str) -> Any:
     return html.Form(
         [
             html.Label("Look for", htmlFor="search-q"),
-            dcc.Input(id="search-q", name="q", type="search", value=text, debounce=True),
+            dcc.Input(id="search-q", name="q", type="search", value=text),
             dcc.Input(id="search-where", name="where", type="hidden", value=where),
             html.Button("Search", type="submit"),
         ],
