@@ -229,7 +229,7 @@ def soak(
     url: str, keys: Sequence[str], *, process: psutil.Process, users: int, seconds: float
 ) -> dict[str, Any]:
     """Let users walk through pages at the same time."""
-    walks = [_Walk(url, keys, seed) for seed in range(users)]
+    walks = [Walk(url, keys, seed) for seed in range(users)]
     _settle(walks, min(20.0, seconds / 4))
     before = process.memory_info().rss
     _settle(walks, seconds)
@@ -246,7 +246,7 @@ def soak(
     }
 
 
-def _settle(walks: Sequence[_Walk], seconds: float) -> None:
+def _settle(walks: Sequence[Walk], seconds: float) -> None:
     until = time.monotonic() + seconds
     threads = [threading.Thread(target=walk.go, args=(until,)) for walk in walks]
     for thread in threads:
@@ -255,7 +255,15 @@ def _settle(walks: Sequence[_Walk], seconds: float) -> None:
         thread.join()
 
 
-class _Walk:
+def views(key: str) -> list[tuple[str, str]]:
+    """Return the pages that a user opens, one of them of a feature: path and query."""
+    return [
+        ("/", ""), ("/feature", f"?key={key}"), ("/graph", f"?key={key}"),
+        ("/search", "?q=heart"), ("/communities", ""), ("/runs", ""),
+    ]  # fmt: skip
+
+
+class Walk:
     """One user, who opens a page, reads for a while, and opens another."""
 
     def __init__(self, url: str, keys: Sequence[str], seed: int) -> None:
@@ -266,22 +274,21 @@ class _Walk:
         self.times: list[float] = []
 
     def go(self, until: float) -> None:
+        """Walk until a time of the monotonic clock."""
         while time.monotonic() < until:
             self.pages += 1
-            self.errors += not self._open(*self._next())
+            self.errors += not self.open(*self._next())
             time.sleep(float(self.rng.exponential(1.0)))
 
     def _next(self) -> tuple[str, str]:
-        key = self.keys[int(self.rng.integers(len(self.keys)))]
-        pages = [
-            ("/", ""), ("/feature", f"?key={key}"), ("/graph", f"?key={key}"),
-            ("/search", "?q=heart"), ("/communities", ""), ("/runs", ""),
-        ]  # fmt: skip
+        pages = views(self.keys[int(self.rng.integers(len(self.keys)))])
         return pages[int(self.rng.integers(len(pages)))]
 
-    def _open(self, path: str, search: str) -> bool:
+    def open(self, path: str, search: str) -> bool:
         """Ask for a page and its parts as the browser does; whether all answers are in order."""
-        address = [("address", "pathname", path), ("address", "search", search)]
+        address = [
+            ("address", "pathname", path), ("address", "search", search), ("again", "data", None),
+        ]  # fmt: skip
         page = self._ask(["main.children", "title.data"], address)
         if page is None:
             return False
