@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from tests.browser import becomes, begin, expect, part, until
+from tests.browser import becomes, begin, expect, part, settled, until
 from tests.builds import key
 
 pytestmark = pytest.mark.db
@@ -70,6 +70,8 @@ def test_a_lasso_lists_features(page, explorer):
     page.goto(explorer)
     count = shown(page)
     page.click("#map-lasso")
+    expect(page.locator("#map-lasso")).to_have_text("Lasso: on")
+    settled(page, "document.getElementById('map').getBoundingClientRect().y")
     box = page.locator("#map").bounding_box()
     x, y, w, h = (box[name] for name in ("x", "y", "width", "height"))
     page.mouse.move(x + 2, y + 2)
