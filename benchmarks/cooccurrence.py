@@ -30,6 +30,7 @@ import numpy as np
 
 from atlas.artifacts import concatenate, read_shard
 from atlas.recipe import EdgesSection
+from benchmarks._figures import print_figures
 from benchmarks._simulated import truth_figures
 from benchmarks._synthetic import IDENTITY, Synthetic
 from ingest.cooccurrence.counter import LocalCounter
@@ -58,10 +59,7 @@ def main() -> None:
         figures = memory(Path(options.memory[0]), int(options.memory[1]))
     else:
         figures = measure()
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure() -> dict[str, Any]:

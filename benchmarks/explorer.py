@@ -22,7 +22,6 @@ import argparse
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,8 @@ import psutil
 from atlas import Atlas
 from atlas.graph.server import ManagedServer
 from benchmarks._atlas_build import EDGES, FEATURES, write_atlas_build
+from benchmarks._chromium import chromium
+from benchmarks._figures import print_figures
 from benchmarks.queries import features_by_degree
 
 if TYPE_CHECKING:
@@ -87,10 +88,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(Path(folder), options)
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -148,11 +146,9 @@ def seen(url: str, keys: Sequence[str]) -> dict[str, Any]:
     """Open pages in a browser."""
     from playwright.sync_api import sync_playwright
 
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("ATLAS_CHROMIUM") or next(filter(None, map(shutil.which, names)))
     outside: list[str] = []
     with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = running.chromium.launch(executable_path=chromium(), args=_FLAGS)
         views = [_first_view(browser, url, outside) for _ in range(VIEWS + 1)]
         times = _feature_pages(browser, url, keys, outside=outside)
         browser.close()

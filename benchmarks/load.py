@@ -18,7 +18,6 @@ takes with checking, the other tables and verification is ``incremental_total_s`
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from atlas.graph.connection import connect
 from atlas.graph.migrate import migrate
 from atlas.graph.server import ManagedServer
 from atlas.schemas import FORMAT, schema
+from benchmarks._figures import print_figures
 from ingest.build_folder import open_build
 from ingest.graph_map import EdgeTable, elements_of
 from ingest.graph_rows import graph_rows
@@ -84,10 +84,7 @@ def main() -> None:
             bulk_only=options.bulk_only,
             memory=options.memory,
         )
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure(folder: Path, *, edges: int, bulk_only: bool, memory: str) -> dict[str, Any]:

@@ -14,9 +14,7 @@ that the model wrote, and times
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ import torch
 from atlas import models
 from atlas.progress import SilentReporter
 from atlas.recipe import BuildRecipe
+from benchmarks._figures import print_figures
 from ingest.blocks import batches, tokenize
 from ingest.inputs import BuildInputs
 from ingest.pipeline import build_inputs
@@ -53,10 +52,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents to map")
     options = parser.parse_args()
     figures = measure(options.documents)
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure(documents: int = DOCUMENTS) -> dict[str, Any]:

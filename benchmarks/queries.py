@@ -19,7 +19,6 @@ it, and times
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ import numpy as np
 from atlas import Atlas
 from atlas.graph.server import ManagedServer
 from benchmarks._atlas_build import EDGES, FEATURES, write_atlas_build
+from benchmarks._figures import print_figures
 from queries.catalogue import catalogue
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options)
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

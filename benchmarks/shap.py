@@ -19,8 +19,6 @@ and scaled to all; everything else is run whole.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -31,6 +29,7 @@ import shap
 import torch
 
 from atlas.hooks import editing
+from benchmarks._figures import print_figures
 from queries.followups.lab import Lab, PromptText
 from queries.followups.shapley.features import FeatureGame
 from queries.followups.shapley.owen import evaluations_of_pairs
@@ -83,10 +82,7 @@ def main() -> None:
         **features(lab, options),
         **tokens(lab, options),
     }
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def features(lab: Lab, options: argparse.Namespace) -> dict[str, Any]:

@@ -25,10 +25,8 @@ With ``--kinds`` two others are timed in the same way: the same addition at the 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import resource
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,6 +38,7 @@ import numpy as np
 import torch
 
 from atlas.hooks import HookPoint, editing
+from benchmarks._figures import print_figures
 from benchmarks._prompts import PROMPTS
 from queries.followups.engine import Engine
 from queries.followups.interventions import FeatureRef, Intervention
@@ -71,10 +70,7 @@ def main() -> None:
     parser.add_argument("--kinds", action="store_true", help="also others: see above")
     options = parser.parse_args()
     figures = measure(options)
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("\n".join(f"{name}: {value}" for name, value in figures.items()) + "\n")
+    print_figures(figures, as_json=options.json)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

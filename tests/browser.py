@@ -6,11 +6,13 @@ it is asked for until it holds.
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,3 +72,9 @@ def loaded(page: Any) -> None:
     expect(page.locator("#main :text('Loading ...'), #main ._dash-loading-callback")).to_have_count(
         0
     )
+
+
+def colours(place: Any) -> int:
+    """Return the number of colours of what a locator finds, as it is drawn."""
+    seen = Image.open(io.BytesIO(place.screenshot())).convert("RGB")
+    return len(seen.getcolors(1 << 20))

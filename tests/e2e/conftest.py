@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import threading
 from contextlib import suppress
@@ -19,6 +18,7 @@ import pytest
 
 from atlas.web.app import create_app
 from atlas.web.settings import WebSettings
+from benchmarks._chromium import chromium
 from tests.browser import PATIENCE
 
 if TYPE_CHECKING:
@@ -39,13 +39,6 @@ MATCH (f:Feature) WITH f ORDER BY f.key
 WITH collect(f) AS found UNWIND range(0, size(found) - 1) AS k
 WITH found[k] AS f, k SET f.map_x = cos(k * 1.3) * (1 + k % 3), f.map_y = sin(k * 1.3) * (1 + k % 4)
 """
-
-
-def chromium() -> str | None:
-    """Return the browser's executable; None where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = (shutil.which(name) for name in names)
-    return os.environ.get("ATLAS_CHROMIUM") or next((path for path in found if path), None)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from atlas.formats.graphml import read_graphml
-from tests.browser import becomes, begin, expect, loaded, part, settled, until
+from tests.browser import becomes, begin, colours, expect, loaded, part, settled, until
 from tests.builds import DEAD, ISOLATED, SIZE, key
 
 pytestmark = pytest.mark.db
@@ -52,8 +52,7 @@ def test_the_surroundings_of_a_feature_are_drawn(page, explorer, planted_atlas, 
     keys = page.evaluate(f"{CORE}.nodes().map((node) => node.data('key'))")
     assert set(keys) == near | {key(0)}
     expect(page.locator("h1")).to_have_text("Around heart 0", use_inner_text=True)
-    seen = Image.open(io.BytesIO(page.locator("#graph-cy").screenshot())).convert("RGB")
-    assert len(seen.getcolors(1 << 20)) > 20, "nodes and edges of some colours"
+    until(page, lambda: colours(page.locator("#graph-cy")), lambda n: n > 20)  # nodes and edges
     expect(page.locator("#graph-legend").first).to_contain_text("heart", use_inner_text=True)
     screenshot(page, "ego")
 

@@ -91,6 +91,15 @@ def run(page, done="#lab-evidence"):
     assert page.locator(WRONG).all_inner_texts() == []
 
 
+def steered_texts(page, prompt):
+    """Return both texts, of which steering changed the second."""
+    expect(page.locator(".side .text")).to_have_count(2)
+    texts = page.locator(".side .text").all_inner_texts()
+    assert all(text.startswith(prompt) for text in texts)
+    assert texts[0] != texts[1], "steering changed what is written"
+    return texts
+
+
 def evidence(atlas, page):
     """Return the id of what was kept, which the graph has."""
     kept = page.inner_text("#lab-evidence")
@@ -119,10 +128,7 @@ def test_type_read_slide_steer_and_find_the_evidence(page, tiny_explorer, tiny_a
     page.fill("#lab-answer", "blood")
     page.fill("#lab-written", "6")
     run(page)
-    expect(page.locator(".side .text")).to_have_count(2)
-    texts = page.locator(".side .text").all_inner_texts()
-    assert all(text.startswith("the heart pumps the") for text in texts)
-    assert texts[0] != texts[1], "steering changed what is written"
+    steered_texts(page, "the heart pumps the")
     screenshot(page, "steer")
 
     kept = evidence(tiny_atlas, page)
@@ -397,10 +403,7 @@ def test_the_shipped_model_is_steered_and_the_evidence_is_in_the_graph(
     page.keyboard.press("End")
     page.fill("#lab-written", "12")
     run(page)
-    expect(page.locator(".side .text")).to_have_count(2)
-    texts = page.locator(".side .text").all_inner_texts()
-    assert all(text.startswith("The doctor looked at the patient's heart") for text in texts)
-    assert texts[0] != texts[1], "steering changed what is written"
+    steered = steered_texts(page, "The doctor looked at the patient's heart")[1]
     screenshot(page, "shipped-steer")
 
     kept = evidence(atlas, page)
@@ -411,7 +414,7 @@ def test_the_shipped_model_is_steered_and_the_evidence_is_in_the_graph(
     page.click("#lab-evidence")
     page.wait_for_selector("#runs-experiment-found table")
     expect(page.locator("#runs-experiment-texts").first).to_contain_text(
-        texts[1][-20:].strip(), use_inner_text=True
+        steered[-20:].strip(), use_inner_text=True
     )
     page.locator("#runs-experiment-found a.feature").first.click()
     page.wait_for_url(f"**/feature?key={quote(row['key'], safe='')}")

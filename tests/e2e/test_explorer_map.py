@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from PIL import Image
 
-from tests.browser import becomes, begin, expect, part, settled, until
+from tests.browser import becomes, begin, colours, expect, part, settled, until
 from tests.builds import key
 
 pytestmark = pytest.mark.db
@@ -19,18 +16,14 @@ def shown(page) -> int:
     return int(page.wait_for_selector(READY).get_attribute("data-ready"))
 
 
-def colours(page) -> int:
-    """Return the number of colours that the map has."""
-    seen = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
-    return len(seen.getcolors(1 << 20))
-
-
 def test_every_feature_with_a_place_is_drawn_by_webgl(page, explorer, planted_atlas, screenshot):
     page.goto(explorer)
     count = planted_atlas.cypher("MATCH (f:Feature) WHERE f.map_x IS NOT NULL RETURN count(f) AS n")
     assert shown(page) == count[0]["n"]
     expect(page.locator("#map").first).to_have_attribute("data-drawn", "webgl")
-    until(page, lambda: colours(page), lambda n: n > 20)  # of the points, with smooth edges
+    until(
+        page, lambda: colours(page.locator("#map")), lambda n: n > 20
+    )  # of the points, with smooth edges
     screenshot(page, "map")
 
 
@@ -46,7 +39,9 @@ def test_a_filter_leaves_what_fits_it(page, explorer, planted_atlas):
     expect(page.locator("#map-link").first).to_have_attribute("href", part("label=heart"))
     page.fill("#map-label", "zzzz")
     page.wait_for_selector('#map[data-ready="0"]')
-    until(page, lambda: colours(page), lambda n: n < 20)  # no point is drawn any more
+    until(
+        page, lambda: colours(page.locator("#map")), lambda n: n < 20
+    )  # no point is drawn any more
     page.goto(f"{explorer}/?label=heart")
     assert shown(page) == hits
 

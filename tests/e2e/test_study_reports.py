@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from html import escape, unescape
 from pathlib import Path
@@ -14,11 +12,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from benchmarks._chromium import chromium
 from queries.studies.report.palette import PAGE
 from tests.study_report import make_report
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = os.environ.get("ATLAS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+BROWSER = chromium()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is on the PATH")
 WIDTHS = {"desktop": 1200, "phone": 390}
 MEASURE = """
