@@ -8,8 +8,15 @@ from typing import Any
 from atlas.errors import UsageError
 
 
-def extra(name: str) -> Any:
-    """Import a library of the extra `analysis`.
+def extra(name: str, *, of: str = "analysis") -> Any:
+    """Import a library of an extra.
+
+    Parameters
+    ----------
+    name
+        Of the module.
+    of
+        The extra that installs it.
 
     Raises
     ------
@@ -23,5 +30,5 @@ def extra(name: str) -> Any:
             raise
         raise UsageError(
             f"The package {name} is not installed.",
-            hint="Install it with `pip install 'sae-feature-atlas[analysis]'`.",
+            hint=f"Install it with `pip install 'sae-feature-atlas[{of}]'`.",
         ) from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.errors import UsageError
+from atlas.extras import extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

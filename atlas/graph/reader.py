@@ -104,17 +104,23 @@ class DriverReader:
                 meter.check(len(rows), rows[-1])
             return keys, rows
 
-        found: tuple[list[str], list[Row]] = self._run(text, parameters, what=what, collect=collect)
+        found: tuple[list[str], list[Row]] = self.collect(
+            text, parameters, what=what, collect=collect
+        )
         return found
 
-    def _run(
+    def collect(
         self,
         text: str,
-        parameters: Mapping[str, Any] | None,
+        parameters: Mapping[str, Any] | None = None,
         *,
-        what: str,
+        what: str = "query",
         collect: Callable[[neo4j.Result], Any],
     ) -> Any:
+        """Run `text` as `read` does, and return what `collect` makes of the driver's result.
+
+        `collect` is called anew where a transient error makes the statement be tried again.
+        """
         from neo4j import Query, RoutingControl
         from neo4j.exceptions import Neo4jError
 
@@ -147,7 +153,7 @@ class DriverReader:
         read is not asked again.
         """
         if text not in self._checked:
-            found = self._run(f"EXPLAIN {text}", parameters, what=what, collect=_summary)
+            found = self.collect(f"EXPLAIN {text}", parameters, what=what, collect=_summary)
             check_plan(found.query_type, found.plan, what)
             if len(self._checked) >= REMEMBERED:
                 self._checked.clear()
@@ -177,7 +183,7 @@ class DriverReader:
             by_column = list(zip(*rows, strict=True)) or [()] * len(keys)
             return {key: list(values) for key, values in zip(keys, by_column, strict=True)}
 
-        found: dict[str, list[Any]] = self._run(text, parameters, what=what, collect=collect)
+        found: dict[str, list[Any]] = self.collect(text, parameters, what=what, collect=collect)
         return found
 
     def stream(

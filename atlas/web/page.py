@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from dash import Dash
-
-    from atlas.web.store import Store
+from typing import Any
 
 Query = Mapping[str, str]
 """What follows the ``?`` of an address, decoded."""
@@ -35,13 +30,3 @@ class Page:
     name: str | None
     title: str
     layout: Callable[[Query], Any]
-
-
-class PageModule(Protocol):
-    """The module ``view`` of a package of `atlas.web.pages`."""
-
-    def page(self, store: Store) -> Page:
-        """Return the page."""
-
-    def callbacks(self, app: Dash, store: Store) -> None:
-        """Register what happens on it."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from atlas.errors import UsageError
 from ingest.attribution.metrics import Targets
-from queries.followups.metrics import MEASURES, WITHOUT_TARGET, check_metrics, perplexity
+from queries.followups.metrics import MEASURES, check_metrics, check_prompts, perplexity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +48,7 @@ class Measures:
         self, prompts: Sequence[TaskPrompt], metrics: Sequence[str], *, device: torch.device
     ) -> None:
         check_metrics(metrics)
-        needy = [name for name in metrics if name not in WITHOUT_TARGET]
-        for prompt in prompts:
-            if needy and prompt.target is None:
-                raise UsageError(f"Prompt {prompt.id} has no target, which {needy[0]} is of.")
-            if "logit_diff" in metrics and not prompt.foils:
-                raise UsageError(f"Prompt {prompt.id} has no foil to compare its target with.")
+        check_prompts(metrics, prompts)
         self.prompts, self.metrics, self.device = prompts, metrics, device
         whole = "perplexity" in metrics
         self.reads = [range(0 if whole else len(p.tokens) - 1, len(p.tokens)) for p in prompts]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.attribution.metrics import Targets
+    from queries.followups.lab import TaskPrompt
 
     Measure = Callable[[torch.Tensor, torch.Tensor, Targets], torch.Tensor]
 
@@ -96,3 +97,13 @@ def check_metrics(names: Sequence[str]) -> None:
     if wrong or not names:
         what = f"There is no metric {wrong[0]!r}." if wrong else "There is no metric to measure."
         raise UsageError(what, hint=f"Metrics: {', '.join(METRICS)}.")
+
+
+def check_prompts(names: Sequence[str], prompts: Sequence[TaskPrompt]) -> None:
+    """Raise `UsageError` where a prompt lacks the target or foils that a metric is of."""
+    needy = [name for name in names if name not in WITHOUT_TARGET]
+    for prompt in prompts:
+        if needy and prompt.target is None:
+            raise UsageError(f"Prompt {prompt.id} has no target, which {needy[0]} is of.")
+        if "logit_diff" in names and not prompt.foils:
+            raise UsageError(f"Prompt {prompt.id} has no foil to compare its target with.")

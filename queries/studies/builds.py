@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from atlas.errors import ArtifactError, NotFoundError
+from atlas.errors import ArtifactError
 from atlas.paths import home_dir
 from ingest.build_folder import open_build
 from queries.followups.causes.edges import index_of, of_sae
@@ -206,13 +206,6 @@ def find_builds(lab: Lab, *, home: Path | None = None) -> list[Path]:
         if with_it:
             found[with_it[-1]] = None
     return list(found)
-
-
-def need_build(found: CorpusFigures | None, sae: str) -> CorpusFigures:
-    """Return figures that must be there; raises `NotFoundError` where they are not."""
-    if found is None:
-        raise NotFoundError(f"No build has the SAE {sae}.", hint="Give one that has (--build).")
-    return found
 
 
 def _finished(home: Path) -> Iterator[BuildFolder]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.engines.scores import rank_of_shares, triangles_of, unit_length
 from atlas.analysis.outputs import Call, Computed, NodeScores, Scalars, partition
+from atlas.extras import extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

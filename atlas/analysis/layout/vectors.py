@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.layout.square import unit_square
 from atlas.errors import UsageError
+from atlas.extras import extra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

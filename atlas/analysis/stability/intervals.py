@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.igraphs import linked_nodes, seeded_igraph, to_igraph
 from atlas.analysis.stability.folds import FoldCounts, backbone
 from atlas.analysis.stability.resample import Purpose, bootstraps
 from atlas.analysis.stability.workers import workers
 from atlas.errors import UsageError
+from atlas.extras import extra
 from atlas.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.stability.agreement import Agreement, compare
 from atlas.analysis.stability.consensus import consensus, recovery, together
 from atlas.analysis.stability.resample import Draw, Purpose, Runs, bootstraps, join
 from atlas.analysis.stability.result import Consensus, Spread, Trial
 from atlas.analysis.stability.settings import STABLE, TARGET, Settings
 from atlas.analysis.stability.workers import Workers, workers
+from atlas.extras import extra
 from atlas.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:

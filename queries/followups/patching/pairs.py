@@ -11,7 +11,7 @@ import torch
 from atlas.errors import UsageError
 from ingest.attribution.metrics import Targets
 from queries.followups.lab import PromptText
-from queries.followups.metrics import MEASURES, WITHOUT_TARGET, check_metrics
+from queries.followups.metrics import MEASURES, check_metrics, check_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,12 +124,7 @@ def check_last_metrics(metrics: Sequence[str], prompts: Sequence[TaskPrompt]) ->
             "Patching measures the last token; perplexity is over all.",
             hint=f"Metrics: {', '.join(MEASURES)}.",
         )
-    needy = [name for name in metrics if name not in WITHOUT_TARGET]
-    for prompt in prompts:
-        if needy and prompt.target is None:
-            raise UsageError(f"Prompt {prompt.id} has no target, which {needy[0]} is of.")
-        if "logit_diff" in metrics and not prompt.foils:
-            raise UsageError(f"Prompt {prompt.id} has no foil to compare its target with.")
+    check_prompts(metrics, prompts)
 
 
 def targets(prompts: Sequence[TaskPrompt], device: torch.device) -> Targets:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.layout.vectors import tsne_layout, umap_layout, unit_vectors
+from atlas.extras import extra
 from queries.followups.codes import directions
 
 if TYPE_CHECKING:

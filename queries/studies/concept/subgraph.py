@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from atlas.analysis.engines.extras import extra
 from atlas.analysis.network import Network
 from atlas.analysis.stability.leiden import leiden
+from atlas.extras import extra
 from queries.studies.concept.maps import by_size
 from queries.studies.inference import false_discovery
 

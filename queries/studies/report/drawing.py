@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from queries.studies.report.extras import extra
+from atlas.extras import extra
 from queries.studies.report.palette import CARD, COLOURS, INK, LINE, SOFT, variables
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def drawing(name: str, *, width: float = WIDTH, height: float = 3.6) -> Iterator
     UsageError
         matplotlib is not installed.
     """
-    mpl, figure = extra("matplotlib"), extra("matplotlib.figure")
+    mpl, figure = extra("matplotlib", of="study"), extra("matplotlib.figure", of="study")
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
         canvas = figure.Figure(figsize=(width, height), layout="constrained")
         made = Drawing(canvas, canvas.add_subplot())
@@ -171,7 +171,7 @@ def plain_number(value: float, _: object = None) -> str:
 
 def log_ticks(axis: Axis, values: NDArray[np.float64]) -> None:
     """Write the values on a logarithmic axis at it where they are few, or else its decades."""
-    ticker = extra("matplotlib.ticker")
+    ticker = extra("matplotlib.ticker", of="study")
     some = np.unique(values[np.isfinite(values) & (values > 0)])
     if 1 < len(some) <= _FEW:
         axis.set_major_locator(ticker.FixedLocator(some))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlas.errors import UsageError
+from atlas.extras import extra
 from queries.studies.report.blocks import Caption, Figure
 from queries.studies.report.drawing import FONT, WIDE, drawing, plain
-from queries.studies.report.extras import extra
 from queries.studies.report.graph_layout import place_communities
 from queries.studies.report.labels import place_labels
 from queries.studies.report.palette import (
@@ -188,7 +188,7 @@ def _scale() -> object:
     colours[:, :3] = np.where(share[:, np.newaxis] < 0, NEGATIVE_RGB, POSITIVE_RGB)
     colours[:, :3] /= 255
     colours[:, 3] = np.abs(share) ** 0.8
-    return extra("matplotlib.colors").ListedColormap(colours)
+    return extra("matplotlib.colors", of="study").ListedColormap(colours)
 
 
 def _key(axes: Axes, style: dict[str, Any], *, label: str, height: float) -> None:
@@ -232,7 +232,7 @@ def _name_communities(axes: Axes, ordered: Ints, borders: Ints) -> None:
 
 
 def _edges(axes: Axes, segments: Floats, weight: Floats) -> None:
-    lines = extra("matplotlib.collections").LineCollection
+    lines = extra("matplotlib.collections", of="study").LineCollection
     largest = float(np.abs(weight).max(initial=0.0)) or 1.0
     # Many lines are thinner, or they would hide the nodes and each other.
     alpha = float(np.clip(80 / max(len(weight), 1), 0.2, 0.45))

@@ -11,6 +11,7 @@ import numpy as np
 
 from atlas.artifacts import write_table, writing
 from atlas.errors import UsageError
+from atlas.extras import extra
 from queries.studies.report.blocks import (
     Bullets,
     Figure,
@@ -22,7 +23,6 @@ from queries.studies.report.blocks import (
     check_name,
 )
 from queries.studies.report.drawing import STYLE, plain, standalone
-from queries.studies.report.extras import extra
 from queries.studies.report.palette import NEGATIVE_RGB, POSITIVE_RGB, variables
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _render(**content: Any) -> str:
-    jinja2 = extra("jinja2")
+    jinja2 = extra("jinja2", of="study")
     here = resources.files("queries.studies.report")
     engine = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import UsageError
 from atlas.graph.asking import ask
 from atlas.graph.budget import Budget, Meter
-from atlas.graph.failures import database_errors, translate
-from atlas.graph.reader import DriverReader, as_row, sendable
+from atlas.graph.reader import DriverReader, as_row
 from queries.catalogue import bind, query, run_noted
 from queries.lucene import escape
 from queries.resolve import community_key, concept_key, feature_key, feature_keys, run_key, sae_key
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds, rows and MiB of one statement; nodes that are drawn.
 SECONDS, ROWS, MIB, NODES = 20, 1000, 64, 300
-_BUDGET = Budget(seconds=SECONDS, mib=MIB)
 _WHAT = "Cypher statement"
 #: How names in the parameters of a query become keys, which its picture looks for.
 _KEYS: dict[str, Callable[[Any], Any]] = {
@@ -77,37 +75,22 @@ def run_cypher(store: Store, text: str, parameters: Mapping[str, Any]) -> Answer
     DatabaseError
         The database fails.
     """
-    from neo4j import Query, RoutingControl
-
     if not text.strip():
         raise UsageError("There is no statement.", hint="Type Cypher, or choose a query.")
-    atlas, given = store.atlas, dict(parameters)
-    reader = DriverReader(atlas.driver, atlas.database, budget=_BUDGET)
+    reader, given = _reader(store), dict(parameters)
     reader.check(text, given, what=_WHAT)
     began = time.monotonic()
-    with database_errors(_WHAT), sendable(_WHAT):
-        found: _Collected = atlas.driver.execute_query(
-            Query(text, timeout=SECONDS),
-            given,
-            routing_=RoutingControl.READ,
-            database_=atlas.database,
-            result_transformer_=_collect_once,
-        )
+    found: _Collected = reader.collect(
+        text, given, what=_WHAT, collect=lambda result: _collect(result, reader.budget)
+    )
     took = time.monotonic() - began
     return Answer(found.columns, found.rows, found.more, took, text, given, found.nodes,
                   found.links())  # fmt: skip
 
 
-def _collect_once(result: neo4j.Result) -> _Collected:
-    """Collect, and never again where memory was short: trying again would only fill it again."""
-    from neo4j.exceptions import Neo4jError
-
-    try:
-        return _collect(result)
-    except Neo4jError as what:
-        if "OutOfMemory" in (what.code or ""):
-            raise translate(what, _WHAT) from what
-        raise
+def _reader(store: Store) -> DriverReader:
+    budget = Budget(seconds=SECONDS, mib=MIB)
+    return DriverReader(store.atlas.driver, store.atlas.database, budget=budget)
 
 
 def run_catalogue(store: Store, name: str, parameters: Mapping[str, Any], *, graph: bool) -> Answer:
@@ -128,9 +111,8 @@ def run_catalogue(store: Store, name: str, parameters: Mapping[str, Any], *, gra
     given = bind(spec, parameters)
     if graph:
         return run_cypher(store, spec.graph, _picture_parameters(store, spec, given))
-    reader = DriverReader(store.atlas.driver, store.atlas.database, budget=_BUDGET)
     began = time.monotonic()
-    rows, sent = run_noted(reader, name, **parameters)
+    rows, sent = run_noted(_reader(store), name, **parameters)
     columns = [column.name for column in spec.columns]
     return Answer(columns, rows[:ROWS], len(rows) > ROWS, time.monotonic() - began, spec.cypher,
                   sent)  # fmt: skip
@@ -246,8 +228,8 @@ class _Collected:
         ]
 
 
-def _collect(result: neo4j.Result) -> _Collected:
-    found, meter = _Collected(list(result.keys())), Meter(_BUDGET, _WHAT)
+def _collect(result: neo4j.Result, budget: Budget) -> _Collected:
+    found, meter = _Collected(list(result.keys())), Meter(budget, _WHAT)
     for record in result:
         if len(found.rows) >= ROWS:
             found.more = True

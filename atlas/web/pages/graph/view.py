@@ -45,6 +45,7 @@ cyto.load_extra_layouts()
 #: What an address says of which features there are; the controls say the rest.
 _ASKED = ("run", "key", "keys", "community", "from", "to", "by")
 _CONTROLS = ("kinds", "least", "npmi", "rank", "q", "limit", "layout")
+_GIVEN = [State(f"graph-{name}", "value") for name in _CONTROLS]
 _HUBS = 12
 
 
@@ -103,8 +104,6 @@ def _expanding(app: Dash) -> None:
 
 
 def _choosing(app: Dash, store: Store) -> None:
-    given = [State(f"graph-{name}", "value") for name in _CONTROLS]
-
     @app.callback(
         Output("graph-card", "children"),
         Output("graph-marked", "data"),
@@ -113,7 +112,7 @@ def _choosing(app: Dash, store: Store) -> None:
         Input("graph-link", "href"),
         State("graph-marked", "data"),
         State("graph-state", "data"),
-        *given,
+        *_GIVEN,
         prevent_initial_call=True,
     )  # type: ignore[untyped-decorator]
     def choose(tapped: Any, _: Any, __: Any, marked: Any, state: Any, *values: Any) -> Any:
@@ -132,13 +131,11 @@ def _choosing(app: Dash, store: Store) -> None:
 
 
 def _saving(app: Dash, store: Store) -> None:
-    given = [State(f"graph-{name}", "value") for name in _CONTROLS]
-
     @app.callback(
         Output("graph-download", "data"),
         Input("graph-graphml", "n_clicks"),
         State("graph-state", "data"),
-        *given,
+        *_GIVEN,
         prevent_initial_call=True,
     )  # type: ignore[untyped-decorator]
     def save(clicks: int | None, state: Any, *values: Any) -> Any:
